@@ -1,0 +1,1 @@
+"""Vouchers made, signed, stocked and handed out: orders, carnets, tokens, keys, desks."""

@@ -1,0 +1,19 @@
+"""An anticipated no: a rule said no, and the caller can explain why and carry on."""
+
+from typing import ClassVar
+
+
+class Refusal(Exception):  # noqa: N818 - it is an answer, not an error
+    """A rule of the programme said no; the caller can explain why and carry on.
+
+    Subclasses are dataclasses (``eq=False``, never frozen: a context manager sets
+    ``__traceback__``) whose fields are the facts.  `code` is stable, stored by phones and
+    printed in exports: never rename one.  The sentences people read are translations
+    keyed by `code`; `str()` is for logs.
+    """
+
+    code: ClassVar[str]
+
+    def __str__(self) -> str:
+        """Name the refusal and its facts."""
+        return f"{self.code} {vars(self)}"

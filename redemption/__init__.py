@@ -1,0 +1,1 @@
+"""Vouchers spent at accredited sites: workshops, the counter, undo, lapse, reconciliation."""
