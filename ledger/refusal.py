@@ -1,8 +1,10 @@
 """An anticipated no: a rule said no, and the caller can explain why and carry on."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 
+@dataclass(eq=False)
 class Refusal(Exception):  # noqa: N818 - it is an answer, not an error
     """A rule of the programme said no; the caller can explain why and carry on.
 

@@ -1,0 +1,264 @@
+"""Where the tenancy is: a transaction is always of one département.
+
+On PostgreSQL a département is a schema: the search path and the role are set for the length
+of the transaction, and `public` is never on that path.  On SQLite it is a file.  No table has
+a tenant column, so no query can cross.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.orm import Session
+
+from app import registry
+from app.migrating import ROLES, upgrade
+from app.registry import Departement, UnknownDepartement, schema_of
+
+Role = Literal["app", "sequencer", "owner"]
+
+_ENTER = text(
+    "SELECT set_config('search_path', :schema, true), set_config('role', :role, true),"
+    " set_config('transaction_read_only', :read_only, true)"
+)
+
+
+class PostgresPlace:
+    """One database for the instance, a schema for each département, a login for each role."""
+
+    sequencer_is_apart = True
+
+    def __init__(self, urls: dict[Role, str], **engine: Any) -> None:  # noqa: ANN401
+        self._engines = {
+            role: create_engine(url, isolation_level="READ COMMITTED", **engine)
+            for role, url in urls.items()
+        }
+
+    def engine(self, role: Role) -> Engine:
+        """Return the engine of a login; KeyError tells which URL is missing."""
+        return self._engines[role]
+
+    @contextmanager
+    def connection(
+        self, code: str, role: Role = "app", *, read_only: bool = False
+    ) -> Iterator[Connection]:
+        """Open a transaction inside a département, as one of its three roles."""
+        schema = schema_of(code)
+        with self.engine(role).connect() as connection, connection.begin():
+            connection.execute(
+                _ENTER,
+                {
+                    "schema": schema,
+                    "role": f"{schema}_{role}",
+                    "read_only": "on" if read_only else "off",
+                },
+            )
+            yield connection
+
+    @contextmanager
+    def registry(self, *, write: bool = False) -> Iterator[Connection]:
+        """Open a transaction on the list of départements, outside all of them."""
+        with self.engine("owner" if write else "app").connect() as c, c.begin():
+            yield c
+
+    def migrate_registry(self) -> None:
+        """Bring the list of départements to the newest schema."""
+        with self.registry(write=True) as connection:
+            upgrade(connection, "registry", "public")
+
+    def migrate(self, code: str) -> None:
+        """Bring a département to the newest schema."""
+        with self.connection(code, "owner") as connection:
+            upgrade(connection, "departement", schema_of(code))
+
+    def close(self) -> None:
+        """Close every connection."""
+        for engine in self._engines.values():
+            engine.dispose()
+
+
+class FilesPlace:
+    """A folder with an SQLite file for each département, and one for the list of them."""
+
+    sequencer_is_apart = False
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._engines: dict[str, Engine] = {}
+
+    def _engine(self, stem: str, *, create: bool = False) -> Engine:
+        if stem not in self._engines:
+            path = self.folder / f"{stem}.db"
+            if not create and not path.exists():
+                raise UnknownDepartement(stem.removeprefix("d").upper())
+            self._engines[stem] = sqlite_engine(path, create=create)
+        return self._engines[stem]
+
+    @contextmanager
+    def connection(
+        self, code: str, role: Role = "app", *, read_only: bool = False
+    ) -> Iterator[Connection]:
+        """Open a transaction in a département's file; a writing one is alone from its start."""
+        del role  # a file has no roles: triggers guard it
+        with self._engine(schema_of(code)).connect() as connection:
+            connection = connection.execution_options(read_only=read_only)  # noqa: PLW2901
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def registry(self, *, write: bool = False) -> Iterator[Connection]:
+        """Open a transaction on the list of départements."""
+        with self._engine("registry", create=True).connect() as connection:
+            connection = connection.execution_options(read_only=not write)  # noqa: PLW2901
+            with connection.begin():
+                yield connection
+
+    def migrate_registry(self) -> None:
+        """Make the folder, and bring the list of départements to the newest schema."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.registry(write=True) as connection:
+            upgrade(connection, "registry")
+
+    def migrate(self, code: str) -> None:
+        """Bring a département's file to the newest schema; makes it when it is not there."""
+        engine = self._engine(schema_of(code), create=True)
+        with engine.begin() as connection:
+            upgrade(connection, "departement")
+
+    def close(self) -> None:
+        """Close every connection; the last one folds the write-ahead log into the file."""
+        for engine in self._engines.values():
+            engine.dispose()
+
+
+def sqlite_engine(path: Path, *, create: bool = False) -> Engine:
+    """Return an engine whose commits are on the disk and whose append-only triggers cannot be skirted."""
+    mode = "rwc" if create else "rw"
+    engine = create_engine(
+        f"sqlite:///file:{quote(str(path))}?mode={mode}&uri=true",
+        connect_args={"timeout": 10},
+    )
+
+    @event.listens_for(engine, "connect")
+    def connect(raw: sqlite3.Connection, _record: object) -> None:
+        raw.isolation_level = None
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            # INSERT OR REPLACE deletes without firing triggers unless this is on.
+            "recursive_triggers=ON",
+        ):
+            raw.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A deferred BEGIN that reads, then writes, fails at once under load.
+        reads = connection.get_execution_options().get("read_only", False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+class Database:
+    """The instance's data: its départements, and a transaction in one of them."""
+
+    def __init__(self, place: PostgresPlace | FilesPlace) -> None:
+        self.place = place
+        self._known: dict[str, Departement] = {}
+
+    @contextmanager
+    def begin(
+        self, code: str, role: Role = "app", *, read_only: bool = False
+    ) -> Iterator[Session]:
+        """Open the one visible transaction: committed at the end of the block, undone by an exception."""
+        with (
+            self.place.connection(code, role, read_only=read_only) as connection,
+            Session(
+                connection, join_transaction_mode="rollback_only", autoflush=False
+            ) as session,
+        ):
+            yield session
+
+    def departements(self) -> list[Departement]:
+        """Return the départements of this instance."""
+        with self.place.registry() as connection, Session(connection) as session:
+            return registry.every(session)
+
+    def departement(self, code: str) -> Departement:
+        """Return a département of this instance, or raise `UnknownDepartement`."""
+        schema_of(code)
+        if code not in self._known:
+            self._known = {tenant.code: tenant for tenant in self.departements()}
+        try:
+            return self._known[code]
+        except KeyError:
+            raise UnknownDepartement(code) from None
+
+    def add_departement(self, tenant: Departement) -> None:
+        """Make a département: its schema or file, migrated, then its line in the registry.
+
+        On PostgreSQL the roles and the schema must exist: `bootstrap_sql` says how.
+        """
+        self.place.migrate_registry()
+        self.place.migrate(tenant.code)
+        with self.place.registry(write=True) as connection, Session(connection) as session:
+            registry.add(session, tenant)
+            session.flush()
+
+    def migrate(self) -> list[Departement]:
+        """Bring the registry and every département to the newest schema."""
+        self.place.migrate_registry()
+        tenants = self.departements()
+        for tenant in tenants:
+            self.place.migrate(tenant.code)
+        return tenants
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.place.close()
+
+
+def bootstrap_sql(code: str) -> list[str]:
+    """Return what a database administrator runs once, as superuser, for a département.
+
+    Three logins for the instance, without passwords (the administrator sets how they sign in),
+    three roles for the département, and its schema.  Running it again changes nothing.
+    """
+    schema = schema_of(code)
+
+    def role(name: str, kind: str) -> str:
+        return (
+            f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{name}')"
+            f" THEN CREATE ROLE {name} {kind}; END IF; END $$"
+        )
+
+    statements = [
+        "DO $$ BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC',"
+        " current_database()); END $$",
+        *[role(f"passnum_{name}", "LOGIN NOINHERIT") for name in ROLES],
+        "GRANT USAGE, CREATE ON SCHEMA public TO passnum_owner",
+        *[
+            f"ALTER ROLE passnum_{name} SET {setting}"
+            for name in ("app", "sequencer")
+            for setting in (
+                "lock_timeout = '10s'",
+                "statement_timeout = '60s'",
+                "idle_in_transaction_session_timeout = '60s'",
+            )
+        ],
+    ]
+    for name in ROLES:
+        statements += [
+            role(f"{schema}_{name}", "NOLOGIN"),
+            f"GRANT {schema}_{name} TO passnum_{name}",
+        ]
+    return [
+        *statements,
+        f"CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {schema}_owner",
+        f"GRANT USAGE ON SCHEMA {schema} TO {schema}_app, {schema}_sequencer",
+    ]

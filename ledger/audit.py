@@ -1,0 +1,185 @@
+"""The nightly doubt: everything derived is derived again from the entries, and compared.
+
+One function per invariant; each yields what differs, and nothing when all is well.  A finding
+is data: a stable code and the facts.  All of them only read, and stream what they read.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from ledger import canonical
+from ledger.accounts import account_id
+from ledger.merkle import HASH_SIZE, extend, leaf_hash, root
+from ledger.models import (
+    attempt,
+    balance,
+    checkpoint,
+    entry,
+    gate,
+    log_leaf,
+    log_state,
+    pending,
+    refusal,
+)
+
+CHUNK = 5_000
+
+
+class Finding(NamedTuple):
+    """Something that is not as the entries say."""
+
+    code: str
+    facts: dict[str, Any]
+
+
+Check = Callable[[Session], Iterator[Finding]]
+
+
+def bodies_hash_to_their_leaves(session: Session) -> Iterator[Finding]:
+    """Each leaf of the log is the hash of the stored body of its entry."""
+    rows = session.execute(
+        select(
+            entry.c.id,
+            entry.c.body,
+            entry.c.leaf_hash,
+            log_leaf.c.leaf_hash,
+            log_leaf.c.idx,
+        )
+        .outerjoin(log_leaf, log_leaf.c.entry_id == entry.c.id)
+        .execution_options(yield_per=CHUNK)
+    )
+    for identifier, body, stored, logged, idx in rows:
+        if leaf_hash(body) != stored or (logged is not None and logged != stored):
+            yield Finding("leaf_differs", {"entry": str(identifier), "idx": idx})
+
+
+def columns_say_what_bodies_say(session: Session) -> Iterator[Finding]:
+    """What queries read from columns is what was hashed."""
+    rows = session.execute(select(entry).execution_options(yield_per=CHUNK)).mappings()
+    for row in rows:
+        body = canonical.decode(row["body"])
+        right = body["right"] or [None, None, None]
+        told = {
+            "act_id": body["act"],
+            "kind": body["kind"],
+            "occurred_on": body["on"],
+            "actor": body["actor"],
+            "debit_id": body["debit"] and account_id(body["debit"]),
+            "credit_id": body["credit"] and account_id(body["credit"]),
+            "amount_cents": body["cents"],
+            "uses": right[0],
+            "subject": right[1],
+            "turn": right[2],
+        }
+        for column, value in told.items():
+            kept = row[column]
+            if (kept if isinstance(kept, int | None) else str(kept)) != value:
+                yield Finding("column_differs", {"entry": str(row["id"]), "column": column})
+
+
+def the_log_has_no_gap(session: Session) -> Iterator[Finding]:
+    """Indexes run from 0 to the size, and every entry is in the log or waits for it."""
+    size = session.scalars(select(log_state.c.size)).one()
+    count, last = session.execute(select(func.count(), func.max(log_leaf.c.idx))).one()
+    if count != size or (last is not None and last != size - 1):
+        yield Finding("log_gap", {"size": size, "leaves": count, "last": last})
+    entries = session.scalars(select(func.count()).select_from(entry)).one()
+    waiting = session.scalars(select(func.count()).select_from(pending)).one()
+    if entries != size + waiting:
+        yield Finding(
+            "entry_lost", {"entries": entries, "logged": size, "waiting": waiting}
+        )
+
+
+def the_root_is_that_of_the_leaves(session: Session) -> Iterator[Finding]:
+    """Growing the tree again from its leaves gives the stored frontier and every checkpoint."""
+    size, packed = session.execute(select(log_state.c.size, log_state.c.frontier)).one()
+    roots = dict(
+        session.execute(select(checkpoint.c.tree_size, checkpoint.c.root)).tuples().all()
+    )
+    frontier: tuple[bytes, ...] = ()
+    grown = 0
+    leaves = session.scalars(
+        select(log_leaf.c.leaf_hash)
+        .order_by(log_leaf.c.idx)
+        .execution_options(yield_per=CHUNK)
+    )
+    for leaf in leaves:
+        frontier = extend(frontier, grown, (leaf,))
+        grown += 1
+        if grown in roots and roots.pop(grown) != root(frontier):
+            yield Finding("root_differs", {"size": grown})
+    if b"".join(frontier) != packed or len(packed) != size.bit_count() * HASH_SIZE:
+        yield Finding("frontier_differs", {"size": size})
+    for missing in sorted(roots):
+        yield Finding("checkpoint_beyond_log", {"size": missing})
+
+
+def balances_are_the_sum_of_entries(session: Session) -> Iterator[Finding]:
+    """Each roll-up is the sum of the logged entries of its account."""
+    logged = select(entry).join(log_leaf, log_leaf.c.entry_id == entry.c.id)
+    derived: dict[int, list[int]] = {}
+    for place, column in enumerate((entry.c.debit_id, entry.c.credit_id)):
+        sums = (
+            logged.with_only_columns(column, func.sum(entry.c.amount_cents))
+            .where(column.is_not(None))
+            .group_by(column)
+        )
+        for account, cents in session.execute(sums):
+            derived.setdefault(account, [0, 0])[place] = int(cents)
+    kept = {
+        account: [debits, credits_]
+        for account, debits, credits_ in session.execute(
+            select(balance.c.account_id, balance.c.debits, balance.c.credits)
+        )
+    }
+    for account in sorted(derived.keys() | kept.keys()):
+        if derived.get(account, [0, 0]) != kept.get(account, [0, 0]):
+            yield Finding(
+                "balance_differs",
+                {
+                    "account": account,
+                    "kept": kept.get(account),
+                    "derived": derived.get(account),
+                },
+            )
+
+
+def attempts_have_one_verdict(session: Session) -> Iterator[Finding]:
+    """Each attempt came to an entry or to a refusal, and not to both."""
+    odd = session.execute(
+        select(attempt.c.id, refusal.c.id, entry.c.id)
+        .outerjoin(refusal, refusal.c.id == attempt.c.id)
+        .outerjoin(entry, entry.c.id == attempt.c.id)
+        .where((refusal.c.id.is_(None)) == (entry.c.id.is_(None)))
+    )
+    for identifier, refused, _ in odd:
+        code = "verdict_missing" if refused is None else "verdict_double"
+        yield Finding(code, {"attempt": str(identifier)})
+
+
+def gates_agree_with_lapses(session: Session) -> Iterator[Finding]:
+    """A gate is closed exactly when a lapse of its generation is recorded."""
+    lapses = set(
+        session.execute(
+            select(entry.c.subject, entry.c.turn).where(entry.c.uses == "lapse")
+        ).tuples()
+    )
+    rows = session.execute(select(gate.c.key, gate.c.generation, gate.c.closed_by))
+    for key, generation, closed_by in rows:
+        if ((key, generation) in lapses) != (closed_by is not None):
+            yield Finding("gate_differs", {"gate": key, "generation": generation})
+
+
+CHECKS: tuple[Check, ...] = (
+    bodies_hash_to_their_leaves,
+    columns_say_what_bodies_say,
+    the_log_has_no_gap,
+    the_root_is_that_of_the_leaves,
+    balances_are_the_sum_of_entries,
+    attempts_have_one_verdict,
+    gates_agree_with_lapses,
+)

@@ -1,0 +1,60 @@
+"""Gates: where one act over thousands of passes (a lapse) meets the single acts it must not cross.
+
+A single act holds the gate open for the length of its transaction; a group act waits for all
+of them, closes it, and counts what is left.  Whoever comes later sees it closed.  Keys are
+opaque here.  SQLite serialises its writers, so there a plain read is enough.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from ledger.models import gate
+
+
+class Gate(NamedTuple):
+    """How a gate stands: which generation, and the act that closed it, if it is closed."""
+
+    generation: int
+    closed_by: UUID | None
+
+
+def install(session: Session, keys: Iterable[str]) -> None:
+    """Make open gates of generation 0."""
+    session.execute(gate.insert(), [{"key": key, "generation": 0} for key in keys])
+
+
+def hold(session: Session, keys: Iterable[str]) -> dict[str, Gate]:
+    """Keep the gates as they are until the transaction ends; waits for a group act under way."""
+    rows = session.execute(
+        select(gate.c.key, gate.c.generation, gate.c.closed_by)
+        .where(gate.c.key.in_(sorted(set(keys))))
+        .order_by(gate.c.key)
+        .with_for_update(read=True, key_share=True)
+    ).all()
+    return {key: Gate(generation, closed_by) for key, generation, closed_by in rows}
+
+
+def take(session: Session, key: str) -> Gate:
+    """Wait for every single act that holds the gate, and keep new ones out until the end."""
+    _, generation, closed_by = session.execute(
+        select(gate.c.key, gate.c.generation, gate.c.closed_by)
+        .where(gate.c.key == key)
+        .with_for_update()
+    ).one()
+    return Gate(generation, closed_by)
+
+
+def close(session: Session, key: str, *, act: UUID) -> None:
+    """Close a gate that this transaction has taken."""
+    session.execute(update(gate).where(gate.c.key == key).values(closed_by=act))
+
+
+def reopen(session: Session, key: str, *, generation: int) -> None:
+    """Open a taken gate again, as the next generation."""
+    session.execute(
+        update(gate).where(gate.c.key == key).values(closed_by=None, generation=generation)
+    )

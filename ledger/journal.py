@@ -1,0 +1,190 @@
+"""Writing entries: the database, not a look before the leap, says who won a right."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import select, text, tuple_
+from sqlalchemy.orm import Session
+
+from ledger import canonical
+from ledger.accounts import account_id
+from ledger.bulk import bytes_array, is_postgres, plain_array, text_array, uuid_array
+from ledger.entries import BODY_VERSION, Entry, Right
+from ledger.merkle import leaf_hash
+from ledger.models import entry, pending
+from ledger.refusal import Refusal
+
+
+@dataclass(eq=False)
+class RightUsed(Refusal):
+    """Another act used the right first."""
+
+    code = "right_used"
+
+    uses: str
+    subject: str
+    by: str
+
+
+class Holder(NamedTuple):
+    """Who used a right: the entry and what it tells."""
+
+    entry_id: UUID
+    kind: str
+    facts: dict[str, Any]
+    body: dict[str, Any]
+
+
+def record(session: Session, entries: Sequence[Entry]) -> set[UUID]:
+    """Write entries and queue them for the log; return the ids of those that won their right.
+
+    An entry whose right is already used is left out, silently: the caller knows it from the
+    ids, and explains it with `holders`.  An undo without its spend is an IntegrityError.
+    """
+    if not entries:
+        return set()
+    if is_postgres(session):
+        return _record_in_one_statement(session, entries)
+    return _record_as_only_writer(session, entries)
+
+
+def must_record(session: Session, entries: Sequence[Entry]) -> None:
+    """Write all of these entries, or raise `RightUsed` for the first that lost."""
+    won = record(session, entries)
+    for lost in entries:
+        if lost.id not in won:
+            right = lost.right
+            if right is None:
+                raise ValueError(f"an entry {lost.id} exists already")
+            holder = holders(session, [right])[right]
+            raise RightUsed(right.uses, right.subject, holder.kind)
+
+
+def holders(session: Session, rights: Iterable[Right]) -> dict[Right, Holder]:
+    """Tell who used each of these rights."""
+    rows = session.execute(
+        select(
+            entry.c.uses,
+            entry.c.subject,
+            entry.c.turn,
+            entry.c.id,
+            entry.c.kind,
+            entry.c.body,
+        ).where(tuple_(entry.c.uses, entry.c.subject, entry.c.turn).in_(list(rights)))
+    ).all()
+    found = {}
+    for uses, subject, turn, identifier, kind, body in rows:
+        told = canonical.decode(body)
+        found[Right(uses, subject, turn)] = Holder(identifier, kind, told["facts"], told)
+    return found
+
+
+_RECORD = text(
+    """
+    WITH won AS (
+      INSERT INTO entry (id, act_id, kind, occurred_at, occurred_on, recorded_at, actor,
+                         debit_id, credit_id, amount_cents, uses, subject, turn,
+                         body, body_version, leaf_hash)
+      SELECT id, act_id, kind, occurred_at, occurred_on, recorded_at, actor,
+             debit_id, credit_id, amount_cents, uses, subject, turn, body, :version, leaf_hash
+      FROM unnest(CAST(:id AS uuid[]), CAST(:act_id AS uuid[]), CAST(:kind AS text[]),
+                  CAST(:occurred_at AS timestamptz[]), CAST(:occurred_on AS date[]),
+                  CAST(:recorded_at AS timestamptz[]), CAST(:actor AS text[]),
+                  CAST(:debit_id AS bigint[]), CAST(:credit_id AS bigint[]),
+                  CAST(:amount_cents AS bigint[]), CAST(:uses AS text[]),
+                  CAST(:subject AS text[]), CAST(:turn AS bigint[]),
+                  CAST(:body AS bytea[]), CAST(:leaf_hash AS bytea[]))
+           WITH ORDINALITY AS r(id, act_id, kind, occurred_at, occurred_on, recorded_at, actor,
+                                debit_id, credit_id, amount_cents, uses, subject, turn,
+                                body, leaf_hash, place)
+      ORDER BY subject, place
+      ON CONFLICT DO NOTHING
+      RETURNING id)
+    INSERT INTO pending (entry_id) SELECT id FROM won RETURNING entry_id
+    """
+)
+
+
+def _record_in_one_statement(session: Session, entries: Sequence[Entry]) -> set[UUID]:
+    bodies = [e.body() for e in entries]
+    rights = [e.right or (None, None, None) for e in entries]
+    rows = session.execute(
+        _RECORD,
+        {
+            "id": uuid_array([e.id for e in entries]),
+            "act_id": uuid_array([e.act for e in entries]),
+            "kind": text_array([e.kind for e in entries]),
+            "occurred_at": plain_array([f'"{e.at}"' for e in entries]),
+            "occurred_on": plain_array([e.on for e in entries]),
+            "recorded_at": plain_array([f'"{e.recorded}"' for e in entries]),
+            "actor": text_array([e.actor for e in entries]),
+            "debit_id": plain_array([e.debit and account_id(e.debit) for e in entries]),
+            "credit_id": plain_array([e.credit and account_id(e.credit) for e in entries]),
+            "amount_cents": plain_array([e.cents for e in entries]),
+            "uses": text_array([uses for uses, _, _ in rights]),
+            "subject": text_array([subject for _, subject, _ in rights]),
+            "turn": plain_array([turn for _, _, turn in rights]),
+            "body": bytes_array(bodies),
+            "leaf_hash": bytes_array([leaf_hash(body) for body in bodies]),
+            "version": BODY_VERSION,
+        },
+    )
+    return set(rows.scalars())
+
+
+def _record_as_only_writer(session: Session, entries: Sequence[Entry]) -> set[UUID]:
+    # BEGIN IMMEDIATE made us the only writer: what we read now stays true until we commit.
+    rights = [e.right for e in entries if e.right is not None]
+    taken: set[Right] = set(_used(session, rights)) if rights else set()
+    winners = []
+    for candidate in entries:
+        if candidate.right is not None:
+            if candidate.right in taken:
+                continue
+            taken.add(candidate.right)
+        winners.append(candidate)
+    if not winners:
+        return set()
+    session.execute(entry.insert(), [_row(e) for e in winners])
+    session.execute(pending.insert(), [{"entry_id": e.id} for e in winners])
+    return {e.id for e in winners}
+
+
+_USED = text(
+    """
+    SELECT e.uses, e.subject, e.turn
+    FROM json_each(:rights) AS r
+    JOIN entry AS e ON e.uses = r.value ->> 0 AND e.subject = r.value ->> 1
+                   AND e.turn = r.value ->> 2
+    """
+)
+
+
+def _used(session: Session, rights: Sequence[Right]) -> Iterable[Right]:
+    rows = session.execute(_USED, {"rights": canonical.encode(rights).decode()})
+    return [Right(*row) for row in rows]
+
+
+def _row(e: Entry) -> dict[str, Any]:
+    body = e.body()
+    uses, subject, turn = e.right or (None, None, None)
+    return {
+        "id": e.id,
+        "act_id": e.act,
+        "kind": e.kind,
+        "occurred_at": e.at,
+        "occurred_on": e.on,
+        "recorded_at": e.recorded,
+        "actor": e.actor,
+        "debit_id": e.debit and account_id(e.debit),
+        "credit_id": e.credit and account_id(e.credit),
+        "amount_cents": e.cents,
+        "uses": uses,
+        "subject": subject,
+        "turn": turn,
+        "body": body,
+        "body_version": BODY_VERSION,
+        "leaf_hash": leaf_hash(body),
+    }

@@ -1,0 +1,114 @@
+"""Reading the books: what each account holds, now or as it was, and how far the log had come."""
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import NamedTuple
+
+from sqlalchemy import BigInteger, Select, and_, cast, func, select, union_all
+from sqlalchemy.orm import Session
+
+from ledger.models import account, balance, checkpoint, entry, log_leaf, log_state, pending
+
+
+class Holding(NamedTuple):
+    """What an account holds, in cents: what came in less what went out."""
+
+    kind: str
+    book: str
+    party: str | None
+    cents: int
+
+
+def log_size(session: Session) -> int:
+    """Return how many entries the log holds."""
+    return int(session.scalars(select(log_state.c.size).where(log_state.c.id == 1)).one())
+
+
+def size_known_by(session: Session, instant: datetime) -> int:
+    """Return the log size of the last checkpoint made before an instant: what was known by then."""
+    size = session.scalar(
+        select(func.max(checkpoint.c.tree_size)).where(checkpoint.c.made_at < instant)
+    )
+    return size or 0
+
+
+def root_at(session: Session, size: int) -> bytes | None:
+    """Return the root of the checkpoint of this size, if one was made."""
+    return session.scalar(select(checkpoint.c.root).where(checkpoint.c.tree_size == size))
+
+
+def waiting(session: Session) -> int:
+    """Return how many committed entries are not yet in the log."""
+    return session.scalars(select(func.count()).select_from(pending)).one()
+
+
+def holdings(session: Session, books: Iterable[str]) -> list[Holding]:
+    """Return what every account of these books holds now: roll-up plus the entries still pending."""
+    return _holdings(
+        session,
+        books,
+        union_all(
+            select(
+                balance.c.account_id, (balance.c.debits - balance.c.credits).label("cents")
+            ),
+            *_sides(select(entry).join(pending, pending.c.entry_id == entry.c.id)),
+        ),
+    )
+
+
+def derived_holdings(
+    session: Session,
+    books: Iterable[str],
+    *,
+    happened_by: date | None = None,
+    known_by: int | None = None,
+) -> list[Holding]:
+    """Return what the accounts held, summed again from the entries themselves.
+
+    `happened_by` is a day in the world (the whole day counts), `known_by` a log size; without
+    the latter, entries still pending count too.  The books must be few: this reads them all.
+    """
+    chosen = select(entry)
+    if known_by is not None:
+        chosen = chosen.join(
+            log_leaf, and_(log_leaf.c.entry_id == entry.c.id, log_leaf.c.idx < known_by)
+        )
+    if happened_by is not None:
+        chosen = chosen.where(entry.c.occurred_on <= happened_by)
+    return _holdings(session, books, union_all(*_sides(chosen)))
+
+
+def _sides(entries: Select[tuple[object, ...]]) -> list[Select[tuple[int, int]]]:
+    """Sum each pair of accounts once, so that entries are read once, then look at it from both sides."""
+    flows = (
+        entries.with_only_columns(
+            entry.c.debit_id,
+            entry.c.credit_id,
+            cast(func.sum(entry.c.amount_cents), BigInteger).label("cents"),
+        )
+        .where(entry.c.amount_cents > 0)
+        .group_by(entry.c.debit_id, entry.c.credit_id)
+        .cte()
+    )
+    return [
+        select(flows.c.debit_id, flows.c.cents),
+        select(flows.c.credit_id, -flows.c.cents),
+    ]
+
+
+def _holdings(session: Session, books: Iterable[str], movements: object) -> list[Holding]:
+    moved = movements.subquery("moved")  # type: ignore[attr-defined]
+    side, cents = moved.c
+    rows = session.execute(
+        select(
+            account.c.kind,
+            account.c.book,
+            account.c.party,
+            cast(func.coalesce(func.sum(cents), 0), BigInteger),
+        )
+        .outerjoin(moved, side == account.c.id)
+        .where(account.c.book.in_(list(books)))
+        .group_by(account.c.id, account.c.kind, account.c.book, account.c.party)
+        .order_by(account.c.kind, account.c.book, account.c.party)
+    ).all()
+    return [Holding(kind, book, party, int(total)) for kind, book, party, total in rows]

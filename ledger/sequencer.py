@@ -1,0 +1,200 @@
+"""The sequencer: gives committed entries their place in the log, and brings what is derived up to date.
+
+One step is one transaction: take the oldest pending entries, append them to the tree, run the
+projections (balances here, attribution handed in by `app`), write the checkpoint.  Two
+sequencers at once are harmless: the second waits on `log_state`, then sees the new size.
+`pending.seq` keeps an undo behind its spend; it is no watermark, so a row that commits late
+is only late itself.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy.orm import Session
+
+from ledger.bulk import bytes_array, is_postgres, plain_array, uuid_array
+from ledger.merkle import HASH_SIZE, TILE_WIDTH, extend, root, tile_root
+from ledger.models import checkpoint, entry, log_leaf, log_state, log_tile, pending
+
+MOST = 5_000
+
+
+class Sequenced(NamedTuple):
+    """An entry with its place in the log, as a projection needs it."""
+
+    idx: int
+    id: UUID
+    leaf_hash: bytes
+    occurred_on: date
+    debit_id: int | None
+    credit_id: int | None
+    amount_cents: int
+    uses: str | None
+    subject: str | None
+    turn: int | None
+
+
+Projection = Callable[[Session, Sequence[Sequenced]], None]
+
+
+def step(
+    session: Session, *, at: datetime, project: Sequence[Projection] = (), most: int = MOST
+) -> int:
+    """Sequence up to `most` pending entries and return how many; 0 when nothing waits.
+
+    The caller commits; only what is committed may be published.
+    """
+    size, packed = session.execute(
+        select(log_state.c.size, log_state.c.frontier)
+        .where(log_state.c.id == 1)
+        .with_for_update()
+    ).one()
+    batch = _take(session, size, most)
+    if not batch:
+        return 0
+    peaks = [packed[i : i + HASH_SIZE] for i in range(0, len(packed), HASH_SIZE)]
+    frontier = extend(peaks, size, (e.leaf_hash for e in batch))
+    grown = size + len(batch)
+    _append(session, batch)
+    _write_tiles(session, size, grown)
+    _post_balances(session, batch)
+    for projection in project:
+        projection(session, batch)
+    session.execute(
+        update(log_state)
+        .where(log_state.c.id == 1)
+        .values(size=grown, frontier=b"".join(frontier))
+    )
+    session.execute(
+        insert(checkpoint).values(
+            tree_size=grown, root=root(frontier), note=None, made_at=at
+        )
+    )
+    return len(batch)
+
+
+_TAKE = text(
+    """
+    WITH taken AS (
+      DELETE FROM pending WHERE seq IN (SELECT seq FROM pending ORDER BY seq LIMIT :most)
+      RETURNING seq, entry_id)
+    SELECT e.id, e.leaf_hash, e.occurred_on, e.debit_id, e.credit_id, e.amount_cents,
+           e.uses, e.subject, e.turn
+    FROM taken JOIN entry AS e ON e.id = taken.entry_id
+    ORDER BY taken.seq
+    """
+)
+
+
+def _take(session: Session, size: int, most: int) -> list[Sequenced]:
+    if is_postgres(session):
+        rows = session.execute(_TAKE, {"most": most}).all()
+        return [Sequenced._make((idx, *row)) for idx, row in enumerate(rows, size)]
+    chosen = session.execute(
+        select(
+            pending.c.seq,
+            entry.c.id,
+            entry.c.leaf_hash,
+            entry.c.occurred_on,
+            entry.c.debit_id,
+            entry.c.credit_id,
+            entry.c.amount_cents,
+            entry.c.uses,
+            entry.c.subject,
+            entry.c.turn,
+        )
+        .join(entry, entry.c.id == pending.c.entry_id)
+        .order_by(pending.c.seq)
+        .limit(most)
+    ).all()
+    if chosen:
+        session.execute(delete(pending).where(pending.c.seq <= chosen[-1][0]))
+    return [Sequenced._make((idx, *row[1:])) for idx, row in enumerate(chosen, size)]
+
+
+_APPEND = text(
+    """
+    INSERT INTO log_leaf (idx, entry_id, leaf_hash)
+    SELECT * FROM unnest(CAST(:idx AS bigint[]), CAST(:id AS uuid[]), CAST(:hash AS bytea[]))
+    """
+)
+
+
+def _append(session: Session, batch: Sequence[Sequenced]) -> None:
+    if is_postgres(session):
+        session.execute(
+            _APPEND,
+            {
+                "idx": plain_array([e.idx for e in batch]),
+                "id": uuid_array([e.id for e in batch]),
+                "hash": bytes_array([e.leaf_hash for e in batch]),
+            },
+        )
+    else:
+        session.execute(
+            log_leaf.insert(),
+            [{"idx": e.idx, "entry_id": e.id, "leaf_hash": e.leaf_hash} for e in batch],
+        )
+
+
+def _write_tiles(session: Session, size: int, grown: int) -> None:
+    """Write each tile that has just become full: of leaves, then of full tiles, level by level."""
+    level, before, after = 0, size, grown
+    while before // TILE_WIDTH < after // TILE_WIDTH:
+        for n in range(before // TILE_WIDTH, after // TILE_WIDTH):
+            session.execute(
+                insert(log_tile).values(
+                    level=level, n=n, hashes=_tile_hashes(session, level, n)
+                )
+            )
+        level, before, after = level + 1, before // TILE_WIDTH, after // TILE_WIDTH
+
+
+def _tile_hashes(session: Session, level: int, n: int) -> bytes:
+    first, last = n * TILE_WIDTH, (n + 1) * TILE_WIDTH - 1
+    if level == 0:
+        leaves = select(log_leaf.c.leaf_hash).where(log_leaf.c.idx.between(first, last))
+        return b"".join(session.scalars(leaves.order_by(log_leaf.c.idx)))
+    below = select(log_tile.c.hashes).where(
+        log_tile.c.level == level - 1, log_tile.c.n.between(first, last)
+    )
+    return b"".join(
+        tile_root(tile) for tile in session.scalars(below.order_by(log_tile.c.n))
+    )
+
+
+_POST = text(
+    """
+    INSERT INTO balance (account_id, debits, credits, upto_idx)
+    VALUES (:account_id, :debits, :credits, :upto_idx)
+    ON CONFLICT (account_id) DO UPDATE SET debits = balance.debits + excluded.debits,
+      credits = balance.credits + excluded.credits, upto_idx = excluded.upto_idx
+    """
+)
+
+
+def _post_balances(session: Session, batch: Sequence[Sequenced]) -> None:
+    debits: defaultdict[int, int] = defaultdict(int)
+    credits_: defaultdict[int, int] = defaultdict(int)
+    for e in batch:
+        if e.debit_id is not None and e.credit_id is not None:
+            debits[e.debit_id] += e.amount_cents
+            credits_[e.credit_id] += e.amount_cents
+    touched = sorted(debits.keys() | credits_.keys())
+    if touched:
+        session.execute(
+            _POST,
+            [
+                {
+                    "account_id": account,
+                    "debits": debits[account],
+                    "credits": credits_[account],
+                    "upto_idx": batch[-1].idx,
+                }
+                for account in touched
+            ],
+        )

@@ -1,0 +1,331 @@
+"""Site lists in the national schema (mednum 1.0.2), as spreadsheets really save them.
+
+`read` gives the rows of a file, `clean` judges one row by itself.  A real list never
+satisfies the schema, so the verdict says what became of the row:
+
+    accepted   kept as it came
+    corrected  kept, with what was mended
+    candidate  kept, but without a SIRET that holds: it cannot be accredited yet
+    refused    not kept, for the reason its code names
+
+Only what makes a row no place at all refuses it: no id, no name, no commune, no postal
+code.  What the schema has no room for is dropped, and said.  Text that a spreadsheet would
+run as a formula is kept as it is: exports guard against it.
+
+Cleaning what was cleaned changes nothing, which makes importing a file twice the same as
+once.  That two rows may be one place, or carry one id, is for the importer to see.
+"""
+
+import csv
+import io
+import re
+from codecs import BOM_UTF8
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from datetime import date
+from typing import Any, Final, Literal
+
+from ledger.refusal import Refusal
+from redemption import mednum_cells as cells
+from redemption.mednum_vocabulary import VOCABULARY, official
+from redemption.siret import is_siret
+
+SURPLUS: Final = "+"  # the key, no column's name, under which `read` puts cells too many
+
+
+@dataclass(eq=False)
+class NotACsv(Refusal):
+    """The file is a workbook or some other binary."""
+
+    code = "not_a_csv"
+
+
+@dataclass(eq=False)
+class EmptyFile(Refusal):
+    """The file holds no line of text."""
+
+    code = "empty_file"
+
+
+@dataclass(eq=False)
+class MissingColumns(Refusal):
+    """The header line lacks columns without which no row is a place."""
+
+    code = "missing_columns"
+
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Correction:
+    """One thing mended; an empty `after` was dropped, and the same twice is only noted."""
+
+    field: str
+    code: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class SiteFacts:
+    """What we keep of a place: the schema's 32 columns, in its order, under its names.
+
+    Lists that the schema closes are tuples; the other lists (`typologie`, `courriels`,
+    `site_web`, `itinerance`) stay one text, separated by `|`.
+    """
+
+    id: str
+    pivot: str | None
+    nom: str
+    commune: str
+    code_postal: str
+    code_insee: str | None
+    adresse: str | None
+    complement_adresse: str | None
+    latitude: float | None
+    longitude: float | None
+    typologie: str | None
+    telephone: str | None
+    courriels: str | None
+    site_web: str | None
+    horaires: str | None
+    presentation_resume: str | None
+    presentation_detail: str | None
+    source: str | None
+    itinerance: str | None
+    structure_parente: str | None
+    date_maj: date
+    services: tuple[str, ...]
+    publics_specifiquement_adresses: tuple[str, ...]
+    prise_en_charge_specifique: tuple[str, ...]
+    frais_a_charge: tuple[str, ...]
+    dispositif_programmes_nationaux: tuple[str, ...]
+    formations_labels: tuple[str, ...]
+    autres_formations_labels: tuple[str, ...]
+    modalites_acces: tuple[str, ...]
+    modalites_accompagnement: tuple[str, ...]
+    fiche_acces_libre: str | None
+    prise_rdv: str | None
+
+    @property
+    def siret(self) -> str | None:
+        """The pivot, where it is a SIRET that holds."""
+        return self.pivot if self.pivot and is_siret(self.pivot) else None
+
+    def row(self) -> dict[str, str]:
+        """Write the place back in the schema's columns, as `clean` would read it."""
+        return {column: _written(getattr(self, column)) for column in COLUMNS}
+
+
+COLUMNS: Final = tuple(column.name for column in fields(SiteFacts))
+REQUIRED: Final = ("id", "nom", "commune", "code_postal", "adresse")
+LISTS: Final = (
+    *[each for each in VOCABULARY if each != "itinerance"],
+    "autres_formations_labels",
+)
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """The verdict on one row; `site` is None where it was refused, and only there."""
+
+    verdict: Literal["accepted", "corrected", "candidate", "refused"]
+    code: str
+    corrections: tuple[Correction, ...]
+    site: SiteFacts | None
+
+
+def read(data: bytes) -> Iterator[tuple[int, dict[str, str]]]:
+    """Give each row with the line it starts on, the cells still as they were typed.
+
+    A file that cannot be read at all is refused before the first row.  A quote never
+    closed costs its own row, not those below; blank rows are passed over.
+    """
+    lines = io.StringIO(_decoded(data), newline="").readlines()
+    first = next((number for number, line in enumerate(lines) if _is_header(line)), None)
+    if first is None:
+        raise EmptyFile
+
+    headers = {delimiter: _header(lines[first], delimiter) for delimiter in ",;\t"}
+    delimiter = max(headers, key=lambda each: len(set(headers[each]) & set(COLUMNS)))
+    header = headers[delimiter]
+    if missing := tuple(column for column in REQUIRED if column not in header):
+        raise MissingColumns(missing)
+    return _rows(lines, first + 1, header, delimiter)
+
+
+def _decoded(data: bytes) -> str:
+    if b"\0" in data:
+        raise NotACsv
+    for encoding in ("utf-8", "cp1252"):
+        try:
+            return data.removeprefix(BOM_UTF8).decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise NotACsv
+
+
+def _is_header(line: str) -> bool:
+    """Pass over blank lines, and over the line by which a spreadsheet names its separator."""
+    return bool(line.strip()) and not line.casefold().startswith("sep=")
+
+
+def _header(line: str, delimiter: str) -> list[str]:
+    names = next(_records([line], 0, 0, delimiter))[1]
+    return [name.strip().casefold() for name in names]
+
+
+def _rows(
+    lines: list[str], start: int, header: list[str], delimiter: str
+) -> Iterator[tuple[int, dict[str, str]]]:
+    places = {column: header.index(column) for column in COLUMNS if column in header}
+    width = len(header)
+    for number, record in _records(lines, start, width, delimiter):
+        if not any(map(str.strip, record)):
+            continue
+        padded = record + [""] * (width - len(record))
+        row = dict.fromkeys(COLUMNS, "")
+        row |= {column: padded[place] for column, place in places.items()}
+        if surplus := delimiter.join(record[width:]).strip(f"{delimiter} \r\n"):
+            row[SURPLUS] = surplus
+        yield number, row
+
+
+def _records(
+    lines: list[str], start: int, width: int, delimiter: str
+) -> Iterator[tuple[int, list[str]]]:
+    """Cut the lines into records; a quote that would swallow other rows is plain text."""
+    at = start
+    while at < len(lines):
+        following = (lines[number] for number in range(at, len(lines)))
+        reader = csv.reader(following, delimiter=delimiter, strict=True)
+        try:
+            record, taken = next(reader), reader.line_num
+        except csv.Error:
+            record, taken = _alone(lines[at], width, delimiter), 1
+        if taken > 1 and len(record) != width:
+            record, taken = _alone(lines[at], width, delimiter), 1
+        yield at + 1, record
+        at += taken
+
+
+def _alone(line: str, width: int, delimiter: str) -> list[str]:
+    """Read one line whose quotes are astray, as spreadsheets would if that fits the header."""
+    with suppress(csv.Error):
+        record = next(csv.reader([line], delimiter=delimiter))
+        if len(record) == width:
+            return record
+    return [cell.strip('"') for cell in line.rstrip("\r\n").split(delimiter)]
+
+
+class _Draft:
+    """A row being mended, and what was done to it so far."""
+
+    def __init__(self, row: Mapping[str, str]) -> None:
+        self.cells = {column: row.get(column, "") for column in COLUMNS}
+        self.corrections: list[Correction] = []
+
+    def put(self, field: str, code: str, after: str) -> None:
+        """Change a cell and note it; the same text again is no correction."""
+        before = self.cells[field]
+        if before != after:
+            self.corrections.append(Correction(field, code, before, after))
+            self.cells[field] = after
+
+    def note(self, field: str, code: str, before: str = "") -> None:
+        """Note what was lost without a cell to show it in."""
+        self.corrections.append(Correction(field, code, before, ""))
+
+
+def clean(row: Mapping[str, str], *, imported_on: date) -> Cleaned:
+    """Judge one row by itself: what is kept, what was mended, or why it is refused.
+
+    `imported_on` stands for a date that is missing, unreadable or yet to come.  A refused
+    row carries no corrections, since nothing of it is kept.
+    """
+    if row.get(SURPLUS):
+        return Cleaned("refused", "too_many_cells", (), None)
+    draft = _Draft(row)
+    for column in COLUMNS:
+        for code, mend in cells.steps(column):
+            draft.put(column, code, mend(draft.cells[column]))
+    if reason := _refusal(draft.cells):
+        return Cleaned("refused", reason, (), None)
+
+    _keep_known_words(draft)
+    _keep_place(draft)
+    _keep_day(draft, imported_on)
+    if not draft.cells["adresse"]:
+        draft.note("adresse", "address_missing")
+
+    corrections, site = tuple(draft.corrections), _facts(draft.cells)
+    if trouble := cells.siret_trouble(draft.cells["pivot"]):
+        return Cleaned("candidate", trouble, corrections, site)
+    if corrections:
+        return Cleaned("corrected", "corrected", corrections, site)
+    return Cleaned("accepted", "accepted", (), site)
+
+
+def _refusal(mended: Mapping[str, str]) -> str | None:
+    if not mended["id"]:
+        return "id_missing"
+    if not mended["nom"]:
+        return "name_missing"
+    if not any(map(str.isalpha, mended["commune"])):
+        return "commune_missing"
+    if not re.fullmatch(r"(?!00000)[0-9]{5}", mended["code_postal"]):
+        return "postcode_invalid"
+    return None
+
+
+def _keep_known_words(draft: _Draft) -> None:
+    for column in VOCABULARY:
+        values = draft.cells[column].split("|") if draft.cells[column] else []
+        for unknown in [value for value in values if official(column, value) is None]:
+            draft.note(column, "unknown_value", unknown)
+            values.remove(unknown)
+        draft.cells[column] = "|".join(values)
+
+
+def _keep_place(draft: _Draft) -> None:
+    written = draft.cells["latitude"], draft.cells["longitude"]
+    latitude, longitude = map(cells.coordinate, written)
+    if latitude is None or longitude is None:
+        code = "coordinates_unreadable"
+    elif cells.in_france(latitude, longitude):
+        return
+    else:
+        swapped = cells.in_france(longitude, latitude)
+        code = "coordinates_swapped" if swapped else "coordinates_outside"
+    draft.put("latitude", code, "")
+    draft.put("longitude", code, "")
+
+
+def _keep_day(draft: _Draft, imported_on: date) -> None:
+    written = draft.cells["date_maj"]
+    found = cells.day(written)
+    if found is None:
+        code = "date_unreadable" if written else "date_missing"
+    else:
+        code = "date_future" if found > imported_on else "date_format"
+    kept = imported_on if found is None or found > imported_on else found
+    draft.put("date_maj", code, kept.isoformat())
+
+
+def _facts(mended: Mapping[str, str]) -> SiteFacts:
+    values: dict[str, Any] = {column: text or None for column, text in mended.items()}
+    values |= {column: tuple(filter(None, mended[column].split("|"))) for column in LISTS}
+    values |= {
+        column: cells.coordinate(mended[column]) for column in ("latitude", "longitude")
+    }
+    values["date_maj"] = date.fromisoformat(mended["date_maj"])
+    return SiteFacts(**values)
+
+
+def _written(value: str | float | date | tuple[str, ...] | None) -> str:
+    if isinstance(value, float):
+        return f"{value:.7f}".rstrip("0").rstrip(".")
+    if isinstance(value, date):
+        return value.isoformat()
+    return "|".join(value) if isinstance(value, tuple) else value or ""

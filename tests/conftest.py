@@ -1,0 +1,108 @@
+"""Both engines, built by the migrations: one PostgreSQL cluster a run, one migrated template, a copy for each test."""
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, settings
+from sqlalchemy.orm import Session
+
+from app.database import Database, FilesPlace, PostgresPlace, bootstrap_sql
+from app.registry import Departement
+from ledger.moments import Moment
+from tests.postgres import Server, cluster
+
+CREUSE = Departement("23", "Creuse", "Europe/Paris", "PASS.CREUSE.FR")
+REUNION = Departement("974", "La Réunion", "Indian/Reunion", "PASS.DEPARTEMENT974.FR")
+PARIS = ZoneInfo("Europe/Paris")
+
+settings.register_profile(
+    "short", max_examples=25, deadline=None, suppress_health_check=list(HealthCheck)
+)
+settings.register_profile(
+    "long", max_examples=400, deadline=None, suppress_health_check=list(HealthCheck)
+)
+settings.load_profile(os.environ.get("PASSNUM_TEST_PROFILE", "short"))
+
+NUMBERS = itertools.count(1)
+ENGINES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+
+
+def moment(day: str | date, hour: int = 10, zone: ZoneInfo = PARIS) -> Moment:
+    """Return the instant at this hour of a day, there."""
+    at = date.fromisoformat(day) if isinstance(day, str) else day
+    local = datetime(at.year, at.month, at.day, hour, tzinfo=zone)
+    return Moment(local.astimezone(UTC), zone)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    with cluster() as template:
+        yield Server(template)
+
+
+def postgres_place(server: Server, database: str) -> PostgresPlace:
+    return PostgresPlace(
+        {
+            "app": server.url(database, "passnum_app"),
+            "sequencer": server.url(database, "passnum_sequencer"),
+            "owner": server.url(database, "passnum_owner"),
+        },
+        pool_size=20,
+    )
+
+
+@pytest.fixture(scope="session")
+def postgres_template(server: Server) -> str:
+    """A database with two migrated départements, made once, copied by name."""
+    server.run("CREATE DATABASE passnum_template")
+    for tenant in (CREUSE, REUNION):
+        server.run(*bootstrap_sql(tenant.code), database="passnum_template")
+    database = Database(postgres_place(server, "passnum_template"))
+    for tenant in (CREUSE, REUNION):
+        database.add_departement(tenant)
+    database.close()
+    return "passnum_template"
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two migrated départements, made once, copied."""
+    folder = tmp_path_factory.mktemp("template")
+    database = Database(FilesPlace(folder))
+    for tenant in (CREUSE, REUNION):
+        database.add_departement(tenant)
+    database.close()
+    return folder
+
+
+@pytest.fixture(params=ENGINES)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An instance of its own, on each engine, whose commits others can see."""
+    if request.param == "sqlite":
+        for file in request.getfixturevalue("sqlite_template").glob("*.db"):
+            shutil.copy(file, tmp_path / file.name)
+        instance = Database(FilesPlace(tmp_path))
+        yield instance
+        instance.close()
+        return
+    template: str = request.getfixturevalue("postgres_template")
+    server: Server = request.getfixturevalue("server")
+    name = f"t{next(NUMBERS)}"
+    server.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    instance = Database(postgres_place(server, name))
+    yield instance
+    instance.close()
+    server.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def session(database: Database) -> Iterator[Session]:
+    """One transaction in the Creuse, on each engine."""
+    with database.begin("23") as session:
+        yield session

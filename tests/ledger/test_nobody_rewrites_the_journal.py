@@ -1,0 +1,185 @@
+"""Append-only is enforced below Python: raw SQL is refused, as superuser too; the audit sees what slips by."""
+
+import re
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DatabaseError, IntegrityError, ProgrammingError
+
+from app.database import FilesPlace
+from ledger import audit
+from tests.ledger.test_the_log_grows_without_a_gap import note, step
+
+JOURNAL = ["account", "attempt", "entry", "log_leaf", "checkpoint"]
+FORBIDDEN = re.compile("append-only|permission denied")
+
+
+@pytest.fixture
+def written(database):
+    from ledger.accounts import open_accounts
+    from ledger.entries import Right
+
+    with database.begin("23") as session:
+        open_accounts(session, [("stock", "1", None), ("circulating", "1", None)])
+        for number in range(3):
+            note(
+                session, f"fact {number}",
+                debit="circulating/1", credit="stock/1", cents=1000, right=Right("spend", f"23-000001-{number}", 0),
+            )  # fmt: skip
+    step(database)
+    return database
+
+
+def as_superuser(database, request):
+    if isinstance(database.place, FilesPlace):
+        engine = create_engine(f"sqlite:///{database.place.folder}/d23.db")
+    else:
+        server = request.getfixturevalue("server")
+        engine = create_engine(server.url(database.place.engine("app").url.database))
+    return engine
+
+
+@pytest.mark.parametrize("table", JOURNAL)
+@pytest.mark.parametrize("statement", ["UPDATE {t} SET {c} = {c}", "DELETE FROM {t}"])
+def test_no_role_changes_a_row(written, table, statement):
+    column = {"account": "kind", "log_leaf": "leaf_hash", "checkpoint": "note"}.get(
+        table, "id"
+    )
+    for role in ("app", "sequencer", "owner"):
+        with (
+            pytest.raises(DatabaseError, match=FORBIDDEN),
+            written.begin("23", role) as session,
+        ):
+            session.execute(text(statement.format(t=table, c=column)))
+
+
+@pytest.mark.parametrize("table", JOURNAL)
+def test_no_superuser_changes_a_row_by_mistake(written, request, table):
+    engine = as_superuser(written, request)
+    column = {"account": "kind", "log_leaf": "leaf_hash", "checkpoint": "note"}.get(
+        table, "id"
+    )
+    statements = [f"UPDATE {table} SET {column} = {column}", f"DELETE FROM {table}"]
+    if engine.dialect.name == "postgresql":
+        statements.append(f"TRUNCATE {table} CASCADE")
+    for statement in statements:
+        with (
+            pytest.raises(DatabaseError, match="append-only"),
+            engine.begin() as connection,
+        ):
+            if engine.dialect.name == "postgresql":
+                connection.execute(text("SET LOCAL search_path = d23"))
+            connection.execute(text(statement))
+    engine.dispose()
+
+
+@pytest.mark.parametrize("table", JOURNAL)
+def test_insert_or_replace_does_not_walk_around_the_triggers(written, table):
+    if not isinstance(written.place, FilesPlace):
+        with pytest.raises(DatabaseError), written.begin("23") as session:
+            session.execute(
+                text(
+                    f"INSERT INTO {table} SELECT * FROM {table} ON CONFLICT DO UPDATE SET id = 1"
+                )
+            )
+        return
+    with written.begin("23") as session:
+        columns = [
+            row[1]
+            for row in session.execute(text(f"PRAGMA table_xinfo({table})")).all()
+            if row[6] == 0  # not generated
+        ]
+        names = ", ".join(columns)
+    with pytest.raises(DatabaseError, match="append-only"), written.begin("23") as session:
+        session.execute(
+            text(f"INSERT OR REPLACE INTO {table} ({names}) SELECT {names} FROM {table}")
+        )
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+def test_nobody_but_the_sequencer_takes_from_the_queue(written):
+    for role, statement in [
+        ("app", "DELETE FROM pending"),
+        ("app", "UPDATE log_state SET size = 0"),
+        ("app", "INSERT INTO balance VALUES (1, 0, 0, 0)"),
+        ("sequencer", "INSERT INTO attempt SELECT * FROM attempt"),
+        ("sequencer", "UPDATE gate SET generation = 1"),
+        ("app", "CREATE TEMP TABLE entry (id int)"),
+        ("app", "CREATE TABLE more (id int)"),
+    ]:
+        with (
+            pytest.raises(ProgrammingError, match="permission denied"),
+            written.begin("23", role) as session,
+        ):
+            session.execute(text(statement))
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("UPDATE entry SET amount_cents = 0", "append-only"),
+        (
+            "INSERT INTO gate (key, generation) VALUES ('x', -1)",
+            "ck_gate_generation_counts",
+        ),
+        (
+            "INSERT INTO account (id, name, kind, book) VALUES (1, 'stock/9', 'stock', '8')",
+            "ck_account_name_tells",
+        ),
+    ],
+)
+def test_a_constraint_says_its_name(written, statement, named):
+    with (
+        pytest.raises(DatabaseError, match=f"{named}|permission denied"),
+        written.begin("23") as session,
+    ):
+        session.execute(text(statement))
+
+
+def test_an_undo_without_its_spend_is_refused_by_the_database(written):
+    from ledger.entries import Right
+
+    with (
+        pytest.raises(IntegrityError, match="(?i)foreign key"),
+        written.begin("23") as session,
+    ):
+        note(session, "undo", right=Right("undo", "23-000009-1", 0))
+    with (
+        pytest.raises(IntegrityError, match="(?i)foreign key"),
+        written.begin("23") as session,
+    ):
+        note(session, "spent again without an undo", right=Right("spend", "23-000001-1", 1))
+
+
+def findings(database) -> set[str]:
+    with database.begin("23", read_only=True) as session:
+        return {finding.code for check in audit.CHECKS for finding in check(session)}
+
+
+TAMPERING = {
+    "an amount": ("entry", "UPDATE entry SET amount_cents = 900 WHERE subject LIKE '%-1'", {"column_differs", "balance_differs"}),
+    "a day": ("entry", "UPDATE entry SET occurred_on = '2020-03-01' WHERE subject LIKE '%-1'", {"column_differs"}),
+    "a leaf": ("log_leaf", "UPDATE log_leaf SET leaf_hash = (SELECT leaf_hash FROM log_leaf WHERE idx = 0) WHERE idx = 1", {"leaf_differs", "root_differs", "frontier_differs"}),
+    "a place": ("log_leaf", "UPDATE log_leaf SET idx = 7 WHERE idx = 2", {"log_gap"}),
+    "a root": ("checkpoint", "UPDATE checkpoint SET root = (SELECT leaf_hash FROM log_leaf WHERE idx = 0)", {"root_differs"}),
+    "a balance": ("balance", "UPDATE balance SET debits = debits + 1 WHERE debits > 0", {"balance_differs"}),
+    "an answer": ("refusal", "INSERT INTO refusal SELECT id, 'forged', '{}' FROM attempt", {"verdict_double"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", TAMPERING)
+def test_the_audit_sees_what_an_administrator_changed(written, request, what):
+    table, statement, expected = TAMPERING[what]
+    assert findings(written) == set()
+    engine = as_superuser(written, request)
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL search_path = d23"))
+            connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
+        else:
+            for verb in ("update", "delete"):
+                connection.execute(text(f"DROP TRIGGER IF EXISTS {table}_{verb}"))
+        connection.execute(text(statement))
+    engine.dispose()
+    assert findings(written) >= expected
