@@ -238,8 +238,10 @@ def bootstrap_sql(code: str) -> list[str]:
         )
 
     statements = [
-        "DO $$ BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC',"
-        " current_database()); END $$",
+        (
+            "DO $$ BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC',"
+            " current_database()); END $$"
+        ),
         *[role(f"passnum_{name}", "LOGIN NOINHERIT") for name in ROLES],
         "GRANT USAGE, CREATE ON SCHEMA public TO passnum_owner",
         *[

@@ -57,10 +57,14 @@ def forbid_changes(tables: Sequence[str]) -> None:
         bind.exec_driver_sql("SET LOCAL citus.enable_unsafe_triggers = on")
         for table in tables:
             for statement in (
-                f"CREATE TRIGGER {table}_rows BEFORE UPDATE OR DELETE ON {table}"
-                " FOR EACH ROW EXECUTE FUNCTION forbid_change()",
-                f"CREATE TRIGGER {table}_whole BEFORE TRUNCATE ON {table}"
-                " FOR EACH STATEMENT EXECUTE FUNCTION forbid_change()",
+                (
+                    f"CREATE TRIGGER {table}_rows BEFORE UPDATE OR DELETE ON {table}"
+                    " FOR EACH ROW EXECUTE FUNCTION forbid_change()"
+                ),
+                (
+                    f"CREATE TRIGGER {table}_whole BEFORE TRUNCATE ON {table}"
+                    " FOR EACH STATEMENT EXECUTE FUNCTION forbid_change()"
+                ),
                 f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_rows",
                 f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_whole",
             ):
@@ -80,10 +84,14 @@ def forbid_deletes(tables: Sequence[str]) -> None:
     for table in tables:
         if bind.dialect.name == "postgresql":
             for statement in (
-                f"CREATE TRIGGER {table}_rows BEFORE DELETE ON {table}"
-                " FOR EACH ROW EXECUTE FUNCTION forbid_change()",
-                f"CREATE TRIGGER {table}_whole BEFORE TRUNCATE ON {table}"
-                " FOR EACH STATEMENT EXECUTE FUNCTION forbid_change()",
+                (
+                    f"CREATE TRIGGER {table}_rows BEFORE DELETE ON {table}"
+                    " FOR EACH ROW EXECUTE FUNCTION forbid_change()"
+                ),
+                (
+                    f"CREATE TRIGGER {table}_whole BEFORE TRUNCATE ON {table}"
+                    " FOR EACH STATEMENT EXECUTE FUNCTION forbid_change()"
+                ),
                 f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_rows",
                 f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_whole",
             ):

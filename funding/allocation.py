@@ -68,7 +68,12 @@ class SharesImpossible(Refusal):
 def arrange(shares: Sequence[Share]) -> tuple[Share, ...]:
     """Return the shares in the order of the rule: département, the others as given, EU last."""
     return tuple(
-        sorted(shares, key=lambda s: 0 if s.funder is Funder.DEPARTMENT else 2 if s.funder.is_eu else 1)
+        sorted(
+            shares,
+            key=lambda s: (
+                0 if s.funder is Funder.DEPARTMENT else 2 if s.funder.is_eu else 1
+            ),
+        )
     )
 
 
@@ -83,7 +88,8 @@ def check(shares: Sequence[Share], face_cents: int) -> None:
         "negative_weight": all(s.weight >= 0 for s in shares),
         "no_weight": total > 0,
         "less_than_a_cent": all(
-            s.weight == 0 or Fraction(face_cents * s.weight, max(total, 1)) >= 1 for s in shares
+            s.weight == 0 or Fraction(face_cents * s.weight, max(total, 1)) >= 1
+            for s in shares
         ),
     }
     for reason, kept in promises.items():
@@ -91,7 +97,9 @@ def check(shares: Sequence[Share], face_cents: int) -> None:
             raise SharesImpossible(reason)
 
 
-def weights_when(shares: Sequence[Share], open_conventions: Collection[str]) -> tuple[int, ...]:
+def weights_when(
+    shares: Sequence[Share], open_conventions: Collection[str]
+) -> tuple[int, ...]:
     """Return the weights of arranged shares when only these windows are open.
 
     The département is the residual payer: its own window is never consulted.

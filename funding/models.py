@@ -4,14 +4,21 @@ What can be amended (windows, shares, calendars, suspensions) is rows with a ver
 amendment adds one, and history keeps the rest.  Each row names the entry that made it.
 """
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, ForeignKeyConstraint, UniqueConstraint
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    UniqueConstraint,
+)
 
 from funding.allocation import Funder
 from ledger.columns import Cents, Day, Flag, Identifier, Integer, Words, table
 
 
 def _one_of(column: str, words: tuple[str, ...]) -> str:
-    return f"{column} IN ({', '.join(repr(word) for word in words)})"
+    listed = ", ".join(f"'{word}'" for word in words)
+    return f"{column} IN ({listed})"
 
 
 BASES = ("bought", "used", "paid", "unit_cost")
@@ -91,7 +98,11 @@ tranche = table(
 tranche_budget = table(
     "tranche_budget",
     Column(
-        "tranche", Integer, ForeignKey("tranche.number"), primary_key=True, autoincrement=False
+        "tranche",
+        Integer,
+        ForeignKey("tranche.number"),
+        primary_key=True,
+        autoincrement=False,
     ),
     Column("envelope_cents", Cents, nullable=False),
     Column("reserved_cents", Cents, nullable=False),
@@ -101,7 +112,11 @@ tranche_budget = table(
 calendar = table(
     "calendar",
     Column(
-        "tranche", Integer, ForeignKey("tranche.number"), primary_key=True, autoincrement=False
+        "tranche",
+        Integer,
+        ForeignKey("tranche.number"),
+        primary_key=True,
+        autoincrement=False,
     ),
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("hand_out_stop", Day, nullable=False),
@@ -122,7 +137,11 @@ calendar = table(
 territory = table(
     "territory",
     Column(
-        "tranche", Integer, ForeignKey("tranche.number"), primary_key=True, autoincrement=False
+        "tranche",
+        Integer,
+        ForeignKey("tranche.number"),
+        primary_key=True,
+        autoincrement=False,
     ),
     Column("area", Words, primary_key=True),
 )
@@ -131,7 +150,11 @@ territory = table(
 target_public = table(
     "target_public",
     Column(
-        "tranche", Integer, ForeignKey("tranche.number"), primary_key=True, autoincrement=False
+        "tranche",
+        Integer,
+        ForeignKey("tranche.number"),
+        primary_key=True,
+        autoincrement=False,
     ),
     Column("public", Words, primary_key=True),
 )
@@ -206,7 +229,11 @@ capped_use = table(
     "capped_use",
     Column("convention", Words, ForeignKey("convention.code"), primary_key=True),
     Column(
-        "tranche", Integer, ForeignKey("tranche.number"), primary_key=True, autoincrement=False
+        "tranche",
+        Integer,
+        ForeignKey("tranche.number"),
+        primary_key=True,
+        autoincrement=False,
     ),
     Column("uncapped_cents", Cents, nullable=False),
     Column("capped_cents", Cents, nullable=False),

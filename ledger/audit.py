@@ -97,19 +97,15 @@ def the_log_has_no_gap(session: Session) -> Iterator[Finding]:
 def the_root_is_that_of_the_leaves(session: Session) -> Iterator[Finding]:
     """Growing the tree again from its leaves gives the stored frontier and every checkpoint."""
     size, packed = session.execute(select(log_state.c.size, log_state.c.frontier)).one()
-    roots = dict(
-        session.execute(select(checkpoint.c.tree_size, checkpoint.c.root)).tuples().all()
-    )
+    roots = dict(session.execute(select(checkpoint.c.tree_size, checkpoint.c.root)).all())
     frontier: tuple[bytes, ...] = ()
-    grown = 0
     leaves = session.scalars(
         select(log_leaf.c.leaf_hash)
         .order_by(log_leaf.c.idx)
         .execution_options(yield_per=CHUNK)
     )
-    for leaf in leaves:
-        frontier = extend(frontier, grown, (leaf,))
-        grown += 1
+    for grown, leaf in enumerate(leaves, 1):
+        frontier = extend(frontier, grown - 1, (leaf,))
         if grown in roots and roots.pop(grown) != root(frontier):
             yield Finding("root_differs", {"size": grown})
     if b"".join(frontier) != packed or len(packed) != size.bit_count() * HASH_SIZE:
@@ -166,7 +162,7 @@ def gates_agree_with_lapses(session: Session) -> Iterator[Finding]:
     lapses = set(
         session.execute(
             select(entry.c.subject, entry.c.turn).where(entry.c.uses == "lapse")
-        ).tuples()
+        )
     )
     rows = session.execute(select(gate.c.key, gate.c.generation, gate.c.closed_by))
     for key, generation, closed_by in rows:

@@ -60,4 +60,6 @@ def entry_id(act: UUID, rank: int) -> UUID:
     """Return the id of an act's entry of this rank: the act's own for the first, derived after it."""
     if rank == 0:
         return act
-    return UUID(bytes=sha256(act.bytes + rank.to_bytes(4)).digest()[:16], version=8)
+    digest = int.from_bytes(sha256(act.bytes + rank.to_bytes(4)).digest()[:16])
+    # UUID version 8, variant 10 (RFC 9562).
+    return UUID(int=digest & ~(0xF000 << 64 | 0xC000 << 48) | 0x8000 << 64 | 0x8000 << 48)

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+
 from app.migrating import forbid_changes, forbid_deletes, grant, run_sql
 
 revision = "0001"

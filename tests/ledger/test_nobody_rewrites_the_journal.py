@@ -8,6 +8,8 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, ProgrammingError
 
 from app.database import FilesPlace
 from ledger import audit
+from ledger.accounts import open_accounts
+from ledger.entries import Right
 from tests.ledger.test_the_log_grows_without_a_gap import note, step
 
 JOURNAL = ["account", "attempt", "entry", "log_leaf", "checkpoint"]
@@ -16,8 +18,6 @@ FORBIDDEN = re.compile("append-only|permission denied")
 
 @pytest.fixture
 def written(database):
-    from ledger.accounts import open_accounts
-    from ledger.entries import Right
 
     with database.begin("23") as session:
         open_accounts(session, [("stock", "1", None), ("circulating", "1", None)])
@@ -138,7 +138,6 @@ def test_a_constraint_says_its_name(written, statement, named):
 
 
 def test_an_undo_without_its_spend_is_refused_by_the_database(written):
-    from ledger.entries import Right
 
     with (
         pytest.raises(IntegrityError, match="(?i)foreign key"),

@@ -1,0 +1,149 @@
+"""Desks of prescribers: who holds carnets before people do."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
+
+from funding.models import programme, tranche
+from funding.operations import be_free, exist
+from issuance.models import carnet, delivery, desk, desk_programme, voucher_order
+from ledger.attempts import Act, Answer, perform
+from ledger.journal import must_record
+from ledger.moments import Moment
+from ledger.refusal import Refusal
+
+LOT_MAX = 10_000
+
+
+@dataclass(eq=False)
+class DeskOutsideProgramme(Refusal):
+    """The desk does not hand out for the programme of these carnets."""
+
+    code = "desk_outside_programme"
+
+    desk: str
+    programme: str
+
+
+@dataclass(eq=False)
+class CarnetsMissing(Refusal):
+    """Some of these carnets do not exist, or not all are of one order."""
+
+    code = "carnets_missing"
+
+    first: int
+    last: int
+
+
+class OpenDesk(msgspec.Struct, frozen=True):
+    """A prescriber's desk, and the programmes it hands out for."""
+
+    id: UUID
+    code: str
+    prescriber: str
+    name: str
+    programmes: tuple[str, ...]
+
+
+class Deliver(msgspec.Struct, frozen=True):
+    """A lot of carnets of one order, both ends included, brought to a desk."""
+
+    id: UUID
+    desk: str
+    first_carnet: int
+    last_carnet: int
+
+
+def open_desk(session: Session, request: OpenDesk, *, by: str, now: Moment) -> Answer:
+    """Open a desk; refused with `code_taken`, `not_found`."""
+    act = Act(request.id, "open_desk", by, now)
+
+    def done() -> None:
+        be_free(session, desk.c.code, request.code)
+        for code in request.programmes:
+            exist(session, programme.c.code, code)
+        facts = msgspec.to_builtins(request)
+        del facts["id"]
+        must_record(session, [act.entry("desk_opened", facts)])
+        session.execute(
+            insert(desk).values(
+                code=request.code,
+                prescriber=request.prescriber,
+                name=request.name,
+                entry_id=act.id,
+            )
+        )
+        if request.programmes:
+            session.execute(
+                insert(desk_programme),
+                [
+                    {"desk": request.code, "programme": code, "entry_id": act.id}
+                    for code in request.programmes
+                ],
+            )
+
+    return perform(session, act, request, done)
+
+
+def deliver(session: Session, request: Deliver, *, by: str, now: Moment) -> Answer:
+    """Bring a lot to a desk: only that desk hands it out from now on; passes stay inactive or not.
+
+    Refused with `not_found`, `carnets_missing`, `desk_outside_programme`.
+    """
+    act = Act(request.id, "deliver", by, now)
+
+    def done() -> None:
+        exist(session, desk.c.code, request.desk)
+        count = request.last_carnet - request.first_carnet + 1
+        lot = carnet.c.number.between(request.first_carnet, request.last_carnet)
+        found = session.execute(
+            select(
+                func.count(),
+                func.min(carnet.c.order_number),
+                func.max(carnet.c.order_number),
+            ).where(lot)
+        ).one()
+        if not 1 <= count <= LOT_MAX or found[0] != count or found[1] != found[2]:
+            raise CarnetsMissing(request.first_carnet, request.last_carnet)
+        code = session.scalars(
+            select(tranche.c.programme)
+            .join(voucher_order, voucher_order.c.tranche == tranche.c.number)
+            .where(voucher_order.c.number == found[1])
+        ).one()
+        served = select(desk_programme.c.desk).where(
+            desk_programme.c.desk == request.desk, desk_programme.c.programme == code
+        )
+        if session.scalar(served) is None:
+            raise DeskOutsideProgramme(request.desk, code)
+        facts = {
+            "desk": request.desk,
+            "order": found[1],
+            "first_carnet": request.first_carnet,
+            "last_carnet": request.last_carnet,
+            "count": count,
+        }
+        must_record(session, [act.entry("delivered", facts)])
+        turns = dict(
+            session.execute(
+                select(delivery.c.carnet, func.max(delivery.c.turn))
+                .where(delivery.c.carnet.between(request.first_carnet, request.last_carnet))
+                .group_by(delivery.c.carnet)
+            ).all()
+        )
+        session.execute(
+            insert(delivery),
+            [
+                {
+                    "carnet": number,
+                    "turn": turns.get(number, -1) + 1,
+                    "desk": request.desk,
+                    "entry_id": act.id,
+                }
+                for number in range(request.first_carnet, request.last_carnet + 1)
+            ],
+        )
+
+    return perform(session, act, request, done)

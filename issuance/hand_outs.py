@@ -1,0 +1,297 @@
+"""Handing out: a pass leaves a desk for a person, and only then can be spent.
+
+The entry says whether the person belongs to the PIC publics and how strong the proof is; the
+category and the need level go to the vault, and the entry keeps a salted commitment of them.
+No name is asked for anywhere.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from hashlib import sha256
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import insert, select
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import Session
+
+from funding.models import calendar, target_public
+from funding.operations import exist
+from issuance.models import (
+    activation,
+    carnet,
+    delivery,
+    desk,
+    handed_out,
+    vault_hand_out,
+    voucher,
+)
+from issuance.orders import OrderRow, circulating_gate, order_row, serials_hash, stock_gate
+from issuance.serials import Serial
+from ledger import canonical, gates
+from ledger.accounts import account_name
+from ledger.attempts import Act
+from ledger.bulk import is_postgres
+from ledger.journal import must_record
+from ledger.refusal import Refusal
+
+# The Les Bons Clics levels: excluded, far from digital, nearly autonomous (7, 19, 14 % of people).
+Need = Literal["assist", "train", "boost"]
+Proof = Literal["declared", "attested", "document_seen", "data_exchange"]
+
+
+@dataclass(eq=False)
+class CarnetUnknown(Refusal):
+    """No pass of this département has such a serial or carnet."""
+
+    code = "carnet_unknown"
+
+    asked: str
+
+
+@dataclass(eq=False)
+class PassesOfSeveralOrders(Refusal):
+    """One hand-out is of one order; give the others in another one."""
+
+    code = "passes_of_several_orders"
+
+
+@dataclass(eq=False)
+class SpecimenNotHandedOut(Refusal):
+    """A specimen is worth nothing, and is handed out to nobody."""
+
+    code = "specimen_not_handed_out"
+
+    order: int
+
+
+@dataclass(eq=False)
+class NotAtThisDesk(Refusal):
+    """The carnet is at another desk, or was delivered to none."""
+
+    code = "not_at_this_desk"
+
+    carnet: int
+    desk: str
+
+
+@dataclass(eq=False)
+class OrderNotActive(Refusal):
+    """The commitment number of the order is not recorded yet."""
+
+    code = "order_not_active"
+
+    order: int
+
+
+@dataclass(eq=False)
+class HandOutStopped(Refusal):
+    """The last hand-out day of the tranche is past."""
+
+    code = "hand_out_stopped"
+
+    stopped_on: date
+
+
+@dataclass(eq=False)
+class AlreadyHandedOut(Refusal):
+    """Some of these passes left the desk already."""
+
+    code = "already_handed_out"
+
+    serials: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class StockLapsed(Refusal):
+    """What was left of this order has lapsed."""
+
+    code = "stock_lapsed"
+
+    order: int
+
+
+@dataclass(eq=False)
+class PublicNotTargeted(Refusal):
+    """The tranche is for other publics; the category itself is not repeated here."""
+
+    code = "public_not_targeted"
+
+    publics: tuple[str, ...]
+
+
+class HandOut(msgspec.Struct, frozen=True):
+    """A carnet, or single passes of it, given to one person.
+
+    With a carnet number, whatever the carnet still holds is given.
+    """
+
+    id: UUID
+    desk: str
+    pic: bool
+    proof: Proof
+    carnet: int | None = None
+    serials: tuple[str, ...] = ()
+    category: str | None = None
+    need: Need | None = None
+
+
+def give(session: Session, act: Act, request: HandOut) -> tuple[OrderRow, list[str]]:
+    """Hand out, inside the act of the caller; return the order and the serials given.
+
+    Refused with `carnet_unknown`, `passes_of_several_orders`, `specimen_not_handed_out`,
+    `not_at_this_desk`, `order_not_active`, `hand_out_stopped`, `public_not_targeted`,
+    `stock_lapsed`, `already_handed_out`.
+    """
+    exist(session, desk.c.code, request.desk)
+    serials, carnets = _asked(session, request)
+    order = _one_order(session, carnets)
+    _be_ready(session, act, request, order, carnets)
+    held = gates.hold(session, [stock_gate(order.number), circulating_gate(order.number)])
+    if any(gate.closed_by is not None for gate in held.values()):
+        raise StockLapsed(order.number)
+    serials = _still_here(session, request, serials)
+    commitment, vault_row = _seal(request)
+    book = str(order.tranche)
+    facts = {
+        "carnets": sorted(carnets),
+        "commitment": commitment,
+        "count": len(serials),
+        "desk": request.desk,
+        "order": order.number,
+        "pic": request.pic,
+        "proof": request.proof,
+        "serials": serials,
+        "serials_sha256": serials_hash(serials),
+        "tranche": order.tranche,
+    }
+    must_record(
+        session,
+        [
+            act.entry(
+                "handed_out",
+                facts,
+                credit=account_name("stock", book),
+                debit=account_name("circulating", book),
+                cents=len(serials) * order.face_cents,
+            )
+        ],
+    )
+    mark_handed_out(session, serials, act.id)
+    if vault_row is not None:
+        session.execute(insert(vault_hand_out).values(entry_id=act.id, **vault_row))
+    return order, serials
+
+
+def _asked(session: Session, request: HandOut) -> tuple[list[str], set[int]]:
+    """Return the serials that are asked for, in order of rank, and their carnets."""
+    if request.carnet is not None and not request.serials:
+        found = session.scalars(
+            select(voucher.c.serial)
+            .where(voucher.c.carnet == request.carnet)
+            .order_by(voucher.c.rank)
+        )
+        serials = list(found)
+        if not serials:
+            raise CarnetUnknown(str(request.carnet))
+        return serials, {request.carnet}
+    serials = [str(Serial.parse(serial)) for serial in dict.fromkeys(request.serials)]
+    rows = session.execute(
+        select(voucher.c.serial, voucher.c.carnet).where(voucher.c.serial.in_(serials))
+    )
+    known = dict(rows.all())
+    for serial in serials:
+        if serial not in known:
+            raise CarnetUnknown(serial)
+    if not serials:
+        raise CarnetUnknown("")
+    return serials, set(known.values())
+
+
+def _one_order(session: Session, carnets: set[int]) -> OrderRow:
+    orders = set(
+        session.scalars(select(carnet.c.order_number).where(carnet.c.number.in_(carnets)))
+    )
+    if len(orders) != 1:
+        raise PassesOfSeveralOrders
+    order = order_row(session, orders.pop())
+    if order.specimen:
+        raise SpecimenNotHandedOut(order.number)
+    return order
+
+
+def _be_ready(
+    session: Session, act: Act, request: HandOut, order: OrderRow, carnets: set[int]
+) -> None:
+    rows = session.execute(
+        select(delivery.c.carnet, delivery.c.desk)
+        .where(delivery.c.carnet.in_(carnets))
+        .order_by(delivery.c.turn)
+    )
+    where = dict(rows.all())
+    for number in sorted(carnets):
+        if where.get(number) != request.desk:
+            raise NotAtThisDesk(number, request.desk)
+    active = select(activation.c.order_number).where(
+        activation.c.order_number == order.number
+    )
+    if session.scalar(active) is None:
+        raise OrderNotActive(order.number)
+    stop = session.scalars(
+        select(calendar.c.hand_out_stop)
+        .where(calendar.c.tranche == order.tranche)
+        .order_by(calendar.c.version.desc())
+        .limit(1)
+    ).one()
+    if act.now.day > stop:
+        raise HandOutStopped(stop)
+    publics = tuple(
+        session.scalars(
+            select(target_public.c.public)
+            .where(target_public.c.tranche == order.tranche)
+            .order_by(target_public.c.public)
+        )
+    )
+    if publics and request.category not in publics:
+        raise PublicNotTargeted(publics)
+
+
+def _still_here(session: Session, request: HandOut, serials: list[str]) -> list[str]:
+    gone = set(
+        session.scalars(select(handed_out.c.serial).where(handed_out.c.serial.in_(serials)))
+    )
+    if request.serials and gone:
+        raise AlreadyHandedOut(tuple(sorted(gone)))
+    left = [serial for serial in serials if serial not in gone]
+    if not left:
+        raise AlreadyHandedOut(tuple(serials))
+    return left
+
+
+def _seal(request: HandOut) -> tuple[str | None, dict[str, Any] | None]:
+    """Return what the entry keeps of category and need, and the vault's row; nothing if not told."""
+    if request.category is None and request.need is None:
+        return None, None
+    salt = secrets.token_bytes(16)
+    told = canonical.encode({"category": request.category, "need": request.need})
+    row = {"salt": salt, "category": request.category, "need": request.need}
+    return sha256(salt + told).hexdigest(), row
+
+
+def mark_handed_out(session: Session, serials: Sequence[str], entry: UUID) -> None:
+    """Write that these passes left the stock by this entry, or raise `AlreadyHandedOut`."""
+    rows = [{"serial": serial, "entry_id": entry} for serial in serials]
+    if not is_postgres(session):  # the only writer, who has just looked
+        session.execute(insert(handed_out), rows)
+        return
+    written = session.scalars(
+        postgresql.insert(handed_out)
+        .values(rows)
+        .on_conflict_do_nothing()
+        .returning(handed_out.c.serial)
+    ).all()
+    if len(written) != len(serials):
+        raise AlreadyHandedOut(tuple(sorted(set(serials) - set(written))))

@@ -1,0 +1,225 @@
+"""The keys of a département: two that sign (vouchers, specimens), one that derives printed codes.
+
+Private keys are sealed at rest, by scrypt and AES-256-GCM, under a secret that comes from the
+environment and is never stored.  Public keys are added and never removed: paper outlives keys.
+
+    sealed = "PNK1" || salt (16) || nonce (12) || AES-256-GCM(key, secret bytes)
+    key    = scrypt(secret of the environment, salt, n = 2^15, r = 8, p = 1)
+    the additional data names the purpose and the key id, so a blob cannot be moved
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
+
+from issuance.models import secret_key
+from ledger.attempts import Act, Answer, perform
+from ledger.journal import must_record
+from ledger.moments import Moment
+from ledger.refusal import Refusal
+
+MAGIC = b"PNK1"
+SECRET_MIN = 12
+Purpose = Literal["voucher", "specimen", "code"]
+
+
+@dataclass(eq=False)
+class KeysLocked(Refusal):
+    """The secret that seals the private keys is missing or is not the right one."""
+
+    code = "keys_locked"
+
+    reason: str
+
+
+@dataclass(eq=False)
+class NoKeys(Refusal):
+    """The département has no keys yet."""
+
+    code = "no_keys"
+
+
+@dataclass(eq=False)
+class KeysExhausted(Refusal):
+    """A key id is one byte; all of them are used."""
+
+    code = "keys_exhausted"
+
+
+class NewKeys(msgspec.Struct, frozen=True):
+    """A request for a new pair of signing keys; the code key is made with the first."""
+
+    id: UUID
+
+
+@dataclass(frozen=True)
+class Keyring:
+    """What is needed to recognise a département's paper: every public key it ever used."""
+
+    departement: str
+    vouchers: Mapping[int, Ed25519PublicKey]
+    specimens: Mapping[int, Ed25519PublicKey]
+    code_key: bytes | None
+
+    @property
+    def all(self) -> Mapping[int, Ed25519PublicKey]:
+        """Every public key, of vouchers and of specimens; their ids do not overlap."""
+        return {**self.vouchers, **self.specimens}
+
+
+@dataclass(frozen=True)
+class Signer:
+    """What is needed to make paper: the newest private keys, unsealed, and the code key."""
+
+    departement: str
+    voucher_key_id: int
+    voucher_key: Ed25519PrivateKey
+    specimen_key_id: int
+    specimen_key: Ed25519PrivateKey
+    code_key: bytes
+    every: Mapping[int, Ed25519PrivateKey]
+
+
+def new_keys(
+    session: Session, request: NewKeys, *, secret: bytes, by: str, now: Moment
+) -> Answer:
+    """Make a signing key for vouchers and one for specimens; older keys stay valid on paper.
+
+    Refused with `keys_locked` when the secret is too short, `keys_exhausted` past id 255.
+    """
+    act = Act(request.id, "new_keys", by, now)
+
+    def done() -> None:
+        if len(secret) < SECRET_MIN:
+            raise KeysLocked("too_short")
+        newest = session.scalar(select(func.max(secret_key.c.key_id)))
+        first = 0 if newest is None else newest + 1
+        wanted: list[tuple[int, Purpose]] = [(first, "voucher"), (first + 1, "specimen")]
+        if newest is None:
+            wanted.append((first + 2, "code"))
+        if wanted[-1][0] > 255:
+            raise KeysExhausted
+        rows = [_new_row(key_id, purpose, secret, act.id) for key_id, purpose in wanted]
+        facts = {
+            "keys": [
+                [
+                    row["key_id"],
+                    row["purpose"],
+                    row["public"].hex() if row["public"] else None,
+                ]
+                for row in rows
+            ]
+        }
+        must_record(session, [act.entry("keys_made", facts)])
+        session.execute(insert(secret_key), rows)
+
+    return perform(session, act, request, done)
+
+
+def _new_row(key_id: int, purpose: Purpose, secret: bytes, entry: UUID) -> dict[str, Any]:
+    private = secrets.token_bytes(32)
+    public = (
+        None
+        if purpose == "code"
+        else Ed25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
+    )
+    return {
+        "key_id": key_id,
+        "purpose": purpose,
+        "public": public,
+        "sealed": seal(private, secret, purpose, key_id),
+        "entry_id": entry,
+    }
+
+
+def seal(private: bytes, secret: bytes, purpose: str, key_id: int) -> bytes:
+    """Return a private key sealed under the secret of the environment."""
+    salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
+    box = AESGCM(_stretch(secret, salt)).encrypt(nonce, private, _label(purpose, key_id))
+    return MAGIC + salt + nonce + box
+
+
+def unseal(sealed: bytes, secret: bytes, purpose: str, key_id: int) -> bytes:
+    """Return a private key, or raise `KeysLocked` if the secret is not the one that sealed it."""
+    salt, nonce, box = sealed[4:20], sealed[20:32], sealed[32:]
+    try:
+        return AESGCM(_stretch(secret, salt)).decrypt(nonce, box, _label(purpose, key_id))
+    except InvalidTag:
+        raise KeysLocked("wrong_secret") from None
+
+
+@lru_cache(maxsize=256)
+def _stretch(secret: bytes, salt: bytes) -> bytes:
+    return Scrypt(salt=salt, length=32, n=2**15, r=8, p=1).derive(secret)
+
+
+def _label(purpose: str, key_id: int) -> bytes:
+    return f"passnum {purpose} {key_id}".encode()
+
+
+def keyring(session: Session, departement: str, secret: bytes | None) -> Keyring:
+    """Return the public keys, and the code key where the secret is at hand.
+
+    Without the code key everything works but codes typed by hand.
+    """
+    rows = session.execute(
+        select(
+            secret_key.c.key_id,
+            secret_key.c.purpose,
+            secret_key.c.public,
+            secret_key.c.sealed,
+        )
+    ).all()
+    public: dict[str, dict[int, Ed25519PublicKey]] = {"voucher": {}, "specimen": {}}
+    code_key = None
+    for key_id, purpose, raw, sealed in rows:
+        if purpose == "code":
+            code_key = (
+                unseal(sealed, secret, purpose, key_id) if secret is not None else None
+            )
+        else:
+            public[purpose][key_id] = Ed25519PublicKey.from_public_bytes(raw)
+    return Keyring(departement, public["voucher"], public["specimen"], code_key)
+
+
+def signer(session: Session, departement: str, secret: bytes | None) -> Signer:
+    """Unseal the private keys, or raise `NoKeys` or `KeysLocked`."""
+    if secret is None:
+        raise KeysLocked("no_secret")
+    rows = session.execute(
+        select(secret_key.c.key_id, secret_key.c.purpose, secret_key.c.sealed).order_by(
+            secret_key.c.key_id
+        )
+    ).all()
+    if not rows:
+        raise NoKeys
+    newest: dict[str, tuple[int, bytes]] = {}
+    every = {}
+    for key_id, purpose, sealed in rows:
+        private = unseal(sealed, secret, purpose, key_id)
+        newest[purpose] = key_id, private
+        if purpose != "code":
+            every[key_id] = Ed25519PrivateKey.from_private_bytes(private)
+    return Signer(
+        departement=departement,
+        voucher_key_id=newest["voucher"][0],
+        voucher_key=every[newest["voucher"][0]],
+        specimen_key_id=newest["specimen"][0],
+        specimen_key=every[newest["specimen"][0]],
+        code_key=newest["code"][1],
+        every=every,
+    )

@@ -1,0 +1,141 @@
+"""Carnets and passes, the desks that hold them, the keys that sign them. Insert-only but the vault and two counters.
+
+A pass carries no status: what became of it is read from the entries it caused.
+"""
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    UniqueConstraint,
+)
+
+from ledger.columns import Bytes, Cents, Day, Flag, Identifier, Integer, Words, table
+
+# Private keys are sealed by a secret from the environment; public ones are never removed.
+secret_key = table(
+    "secret_key",
+    Column("key_id", Integer, primary_key=True, autoincrement=False),
+    Column("purpose", Words, nullable=False),
+    Column("public", Bytes),
+    Column("sealed", Bytes, nullable=False),
+    Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False),
+    CheckConstraint("key_id BETWEEN 0 AND 255", name="key_id_fits"),
+    CheckConstraint("purpose IN ('voucher', 'specimen', 'code')", name="purpose_known"),
+    CheckConstraint("(purpose = 'code') = (public IS NULL)", name="public_where_signing"),
+)
+
+# The next number of a kind; its row lock keeps concurrent orders apart.
+numbering = table(
+    "numbering",
+    Column("kind", Words, primary_key=True),
+    Column("next", Integer, nullable=False),
+    CheckConstraint("next >= 1", name="next_counts"),
+)
+
+voucher_order = table(
+    "voucher_order",
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("tranche", Integer, ForeignKey("tranche.number"), nullable=False),
+    Column("carnets", Integer, nullable=False),
+    Column("first_carnet", Integer, nullable=False, unique=True),
+    Column("carnet_size", Integer, nullable=False),
+    Column("face_cents", Cents, nullable=False),
+    Column("printed_use_by", Day, nullable=False),
+    Column("specimen", Flag, nullable=False),
+    Column("key_id", Integer, ForeignKey("secret_key.key_id"), nullable=False),
+    Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False, unique=True),
+    CheckConstraint("carnets >= 1 AND first_carnet >= 1", name="carnets_count"),
+)
+
+carnet = table(
+    "carnet",
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column(
+        "order_number",
+        Integer,
+        ForeignKey("voucher_order.number"),
+        nullable=False,
+        index=True,
+    ),
+    UniqueConstraint("number", "order_number"),
+)
+
+# The token and the code themselves are never stored.
+voucher = table(
+    "voucher",
+    Column("serial", Words, primary_key=True),
+    Column("carnet", Integer, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("order_number", Integer, nullable=False),
+    Column("token_digest", Bytes, nullable=False),
+    Column("code_digest", Bytes, nullable=False, unique=True),
+    UniqueConstraint("carnet", "rank"),
+    ForeignKeyConstraint(
+        ["carnet", "order_number"], ["carnet.number", "carnet.order_number"]
+    ),
+    CheckConstraint("rank BETWEEN 1 AND 255", name="rank_fits"),
+    CheckConstraint("length(token_digest) = 32", name="token_digest_size"),
+    CheckConstraint("length(code_digest) = 32", name="code_digest_size"),
+)
+
+activation = table(
+    "activation",
+    Column(
+        "order_number",
+        Integer,
+        ForeignKey("voucher_order.number"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("commitment_number", Words, nullable=False),
+    Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False, unique=True),
+)
+
+desk = table(
+    "desk",
+    Column("code", Words, primary_key=True),
+    Column("prescriber", Words, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False, unique=True),
+)
+
+desk_programme = table(
+    "desk_programme",
+    Column("desk", Words, ForeignKey("desk.code"), primary_key=True),
+    Column("programme", Words, ForeignKey("programme.code"), primary_key=True),
+    Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False),
+)
+
+# Where a carnet went; the highest turn says where it is.
+delivery = table(
+    "delivery",
+    Column(
+        "carnet",
+        Integer,
+        ForeignKey("carnet.number"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("turn", Integer, primary_key=True, autoincrement=False),
+    Column("desk", Words, ForeignKey("desk.code"), nullable=False, index=True),
+    Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False),
+)
+
+handed_out = table(
+    "handed_out",
+    Column("serial", Words, ForeignKey("voucher.serial"), primary_key=True),
+    Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False, index=True),
+)
+
+# Personal data, apart from the journal and erasable: the entry holds only a salted commitment.
+vault_hand_out = table(
+    "vault_hand_out",
+    Column("entry_id", Identifier, ForeignKey("entry.id"), primary_key=True),
+    Column("salt", Bytes, nullable=False),
+    Column("category", Words),
+    Column("need", Words),
+    CheckConstraint("length(salt) = 16", name="salt_size"),
+    CheckConstraint("need IN ('assist', 'train', 'boost')", name="need_known"),
+)

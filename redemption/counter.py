@@ -1,0 +1,404 @@
+"""The counter: scans in, verdicts out, however often a phone sends them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from hashlib import sha256
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from issuance import codes, tokens
+from issuance.keys import Keyring
+from ledger import attempts
+from ledger.attempts import ACT_REUSED, Answer, Attempt
+from ledger.entries import Entry, Right
+from ledger.journal import Holder, holders, record
+from ledger.moments import Moment
+from redemption import presented
+from redemption.admission import OrderFacts, PassFacts, PlaceFacts, Reason, judge
+from redemption.models import dispute, kept_scan, workshop
+from redemption.presented import PassRow
+from redemption.uses import redeemed, use_facts
+
+ACT = "redeem"
+WORKSHOP_UNKNOWN = "workshop_unknown"
+OTHER_SITE = "other_site"
+CODES_LOCKED = "codes_locked"
+
+
+class Scan(msgspec.Struct, frozen=True):
+    """What a phone saw, named by the phone so that it can be resent.
+
+    `token` is what the QR code holds, or the code printed beneath it, as typed.
+    """
+
+    id: UUID
+    token: str
+    workshop: UUID
+    at: datetime
+    shown: str | None = None
+
+
+@dataclass(frozen=True)
+class Device:
+    """Who scans: a pseudonymous id, and the only site it scans for (None: a manager, any site)."""
+
+    id: str
+    site: int | None
+
+
+class Presented(NamedTuple):
+    """A scan and the device it came from."""
+
+    scan: Scan
+    device: Device
+
+
+class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a scan came to: `verdict` is a stable word, the rest its facts.
+
+    `accepted`: `cents` are owed to the site.  `kept`: waits for the hand-out to be recorded.
+    `disputed`: a manager decides.  Anything else is a refusal; `on` and `site` then tell when
+    and where the pass was spent.
+    """
+
+    id: UUID
+    verdict: str
+    serial: str | None = None
+    cents: int | None = None
+    on: date | None = None
+    site: str | None = None
+    facts: dict[str, Any] = {}
+    replayed: bool = False
+
+
+def redeem(
+    session: Session, queue: Sequence[Presented], *, now: Moment, keyring: Keyring
+) -> list[Verdict]:
+    """Spend each pass once and owe its site the face value; one verdict per scan, in order.
+
+    A phone that lost the network sends its whole queue again: a scan already judged gets the
+    verdict it got then.  One bad scan never spoils the others.  A scan of an unknown workshop
+    is not judged and not kept: it can be sent again once its workshop is known.  A fixed
+    number of statements, whatever the length of the queue.
+    """
+    told: dict[UUID, Verdict] = {}
+    workshops = _workshops(session, {p.scan.workshop for p in queue})
+    sendable: dict[UUID, Presented] = {}
+    attempted: dict[UUID, Attempt] = {}
+    for p in queue:
+        problem = _unfit(p, workshops)
+        if problem is not None:
+            told[p.scan.id] = Verdict(p.scan.id, problem)
+            continue
+        asked = _attempt(p, now)
+        first = attempted.setdefault(p.scan.id, asked)
+        sendable.setdefault(p.scan.id, p)
+        if first.hash != asked.hash:
+            told[p.scan.id] = Verdict(p.scan.id, ACT_REUSED)
+    # The attempt is written first: whoever comes second with the same id must find it.
+    fresh = (
+        attempts.open_attempts(session, list(attempted.values())) if attempted else set()
+    )
+    if len(fresh) < len(attempted):
+        late = [a for a in attempted.values() if a.id not in fresh]
+        for answer in attempts.replays(session, late).values():
+            told[answer.act] = _replayed(answer)
+    if fresh:
+        batch = [p for p in sendable.values() if p.scan.id in fresh]
+        told |= _judge_and_record(session, batch, now, keyring)
+    return [told[p.scan.id] for p in queue]
+
+
+def _workshops(session: Session, ids: set[UUID]) -> dict[UUID, int]:
+    rows = session.execute(
+        select(workshop.c.id, workshop.c.site).where(workshop.c.id.in_(ids))
+    )
+    return dict(rows.all())
+
+
+def _unfit(p: Presented, workshops: Mapping[UUID, int]) -> str | None:
+    site = workshops.get(p.scan.workshop)
+    if site is None:
+        return WORKSHOP_UNKNOWN
+    if p.device.site is not None and p.device.site != site:
+        return OTHER_SITE
+    return None
+
+
+def _attempt(p: Presented, now: Moment) -> Attempt:
+    scan = p.scan
+    # The token is worth money: only its digest is kept.
+    asked = sha256(f"{scan.token}|{scan.workshop}|{scan.at.isoformat()}".encode()).digest()
+    return Attempt(scan.id, ACT, asked, p.device.id, now.at, scan.shown)
+
+
+def _replayed(answer: Answer) -> Verdict:
+    if answer.code != attempts.ACCEPTED:
+        return _told(answer.act, answer.code, answer.facts, replayed=answer.replayed)
+    reason = _OF_KIND[answer.kind or ""]
+    facts = answer.facts
+    cents = facts["cents"] if reason is Reason.ACCEPTED else None
+    return Verdict(answer.act, reason, facts["serial"], cents, replayed=True)
+
+
+_OF_KIND = {"redeemed": Reason.ACCEPTED, "kept": Reason.KEPT, "disputed": Reason.DISPUTED}
+
+
+def _told(
+    scan: UUID, code: str, facts: dict[str, Any], *, replayed: bool = False
+) -> Verdict:
+    on = facts.get("on")
+    return Verdict(
+        scan,
+        code,
+        facts.get("serial"),
+        on=None if on is None else date.fromisoformat(on),
+        site=facts.get("site"),
+        facts={k: v for k, v in facts.items() if k not in {"serial", "on", "site"}},
+        replayed=replayed,
+    )
+
+
+def _judge_and_record(
+    session: Session, batch: Sequence[Presented], now: Moment, keyring: Keyring
+) -> dict[UUID, Verdict]:
+    recognised = recognise(session, [p.scan.token for p in batch], keyring)
+    found = [r for r in recognised if r.row is not None]
+    orders = presented.orders(session, {r.row.order for r in found if r.row})
+    places = presented.places(
+        session, {p.scan.workshop for p in batch}, {o.tranche for o in orders.values()}
+    )
+    # The gates stay held, so that a lapse waits for us or we see that it closed them.
+    lapsed = presented.closed_gates(session, orders)
+    told: dict[UUID, Verdict] = {}
+    refused: list[tuple[UUID, str, dict[str, Any]]] = []
+    entries: list[Entry] = []
+    spent = _spenders(session, [r.row for r in found if r.row is not None and r.row.held])
+    for p, seen in zip(batch, recognised, strict=True):
+        if seen.row is None:
+            refused.append((p.scan.id, seen.refusal or Reason.UNKNOWN, seen.facts))
+            continue
+        row, order = seen.row, orders[seen.row.order]
+        place = places[p.scan.workshop, order.tranche]
+        holder = spent.get(row.serial)
+        facts = PassFacts(
+            holder.kind if holder else None, row.handed_out, row.order in lapsed
+        )
+        reason = judge(facts, order, place, now.day)
+        entry = _entry(reason, p, row, order, place, now)
+        if entry is None:
+            refused.append(
+                (p.scan.id, reason, _explained(reason, row, order, place, holder))
+            )
+        else:
+            entries.append(entry)
+    won = record(session, entries)
+    _keep_cases(session, [e for e in entries if e.kind != "redeemed"])
+    lost = [e for e in entries if e.id not in won]
+    winners = holders(session, [e.right for e in lost if e.right]) if lost else {}
+    for entry in entries:
+        if entry.id in won:
+            told[entry.id] = Verdict(
+                entry.id, _OF_KIND[entry.kind], entry.facts["serial"], entry.cents or None
+            )
+        elif entry.right is not None:
+            # Another scan spent the pass while we were judging: the database said who won.
+            facts_ = {
+                "serial": entry.facts["serial"],
+                **where_and_when(winners[entry.right]),
+            }
+            refused.append((entry.id, Reason.ALREADY_REDEEMED, facts_))
+    attempts.refuse(session, refused)
+    for scan, code, facts_ in refused:
+        told[scan] = _told(scan, code, facts_)
+    return told
+
+
+def recognise(session: Session, texts: Sequence[str], keyring: Keyring) -> list["Seen"]:
+    """Tell which pass each text is, or what is wrong with the paper; changes nothing.
+
+    A token is compared with the digest made at issuance; its signature is verified only where
+    the pass is unknown, to tell a forgery from a voucher that the ledger has lost.
+    """
+    by_serial: dict[int, tuple[str, bytes]] = {}
+    by_code: dict[int, bytes] = {}
+    problems: dict[int, tuple[str, dict[str, Any]]] = {}
+    for place, text in enumerate(texts):
+        try:
+            if codes.looks_like_code(text):
+                _read_code(text, keyring, place, by_code, problems)
+            else:
+                token = tokens.from_text(text)
+                face = tokens.split(token)
+                by_serial[place] = str(face.serial), token
+        except (tokens.ForgedToken, codes.MistypedCode) as no:
+            problems[place] = (
+                no.code if no.code != "mistyped_code" else Reason.UNKNOWN,
+                {"part": no.part},
+            )
+    rows = presented.passes(session, (serial for serial, _ in by_serial.values()))
+    coded = presented.passes_by_code(session, by_code.values())
+    seen = []
+    for place in range(len(texts)):
+        if place in problems:
+            seen.append(Seen(None, *problems[place]))
+        elif place in by_code:
+            row = coded.get(by_code[place])
+            seen.append(Seen(row, None if row else Reason.UNKNOWN, {}))
+        else:
+            serial, token = by_serial[place]
+            seen.append(_match(rows.get(serial), token, keyring))
+    return seen
+
+
+class Seen(NamedTuple):
+    """The pass a text is, or what is wrong with the paper."""
+
+    row: PassRow | None
+    refusal: str | None
+    facts: dict[str, Any]
+
+
+def _read_code(
+    text: str,
+    keyring: Keyring,
+    place: int,
+    by_code: dict[int, bytes],
+    problems: dict[int, tuple[str, dict[str, Any]]],
+) -> None:
+    departement, code = codes.normalise(text)
+    if departement not in (None, keyring.departement):
+        problems[place] = Reason.UNKNOWN, {"departement": departement}
+    elif keyring.code_key is None:
+        problems[place] = CODES_LOCKED, {}
+    else:
+        by_code[place] = codes.lookup_digest(keyring.code_key, code)
+
+
+def _match(row: PassRow | None, token: bytes, keyring: Keyring) -> Seen:
+    if row is not None:
+        if row.token_digest == tokens.digest(token):
+            return Seen(row, None, {})
+        return Seen(None, Reason.FORGED, {"part": "signature"})
+    face = tokens.split(token)
+    if face.departement != keyring.departement:
+        return Seen(None, Reason.UNKNOWN, {"departement": face.departement})
+    try:
+        tokens.verify(token, keyring.all)
+    except tokens.ForgedToken as no:
+        return Seen(None, Reason.FORGED, {"part": no.part})
+    return Seen(None, Reason.UNKNOWN, {"serial": str(face.serial)})
+
+
+def _spenders(session: Session, rows: Sequence[PassRow]) -> dict[str, Holder]:
+    if not rows:
+        return {}
+    rights = [Right("spend", row.serial, row.spent or 0) for row in rows]
+    return {right.subject: holder for right, holder in holders(session, rights).items()}
+
+
+def _entry(
+    reason: Reason,
+    p: Presented,
+    row: PassRow,
+    order: OrderFacts,
+    place: PlaceFacts,
+    now: Moment,
+) -> Entry | None:
+    """Return the entry that a verdict records, or None for a refusal."""
+    facts = use_facts(row, order, place, p.scan.workshop)
+    # A phone's clock is a claim: nothing happens after we heard of it.
+    at = min(p.scan.at, now.at)
+    if reason is Reason.ACCEPTED:
+        return redeemed(
+            row,
+            order,
+            place,
+            facts,
+            entry=p.scan.id,
+            act=p.scan.id,
+            actor=p.device.id,
+            at=at,
+            recorded=now.at,
+        )
+    right = None
+    if reason is Reason.DISPUTED:
+        facts["present_by"] = order.present_by.isoformat()
+        right = Right("dispute", str(p.scan.id), 0)
+    elif reason is not Reason.KEPT:
+        return None
+    return Entry(
+        act=p.scan.id,
+        actor=p.device.id,
+        at=at,
+        cents=0,
+        credit=None,
+        debit=None,
+        facts=facts,
+        id=p.scan.id,
+        kind=reason.value,
+        on=place.day,
+        recorded=now.at,
+        right=right,
+    )
+
+
+def _explained(
+    reason: Reason,
+    row: PassRow,
+    order: OrderFacts,
+    place: PlaceFacts,
+    holder: Holder | None,
+) -> dict[str, Any]:
+    """Return the facts a person needs to understand a refusal."""
+    facts: dict[str, Any] = {"serial": row.serial}
+    if holder is not None and reason is Reason.ALREADY_REDEEMED:
+        facts |= where_and_when(holder)
+    elif reason is Reason.TOO_LATE:
+        facts["tolerance_until"] = order.tolerance_until.isoformat()
+    elif reason in {Reason.NOT_ACCREDITED, Reason.PROGRAMME_SUSPENDED}:
+        facts["day"] = place.day.isoformat()
+    return facts
+
+
+def where_and_when(holder: Holder) -> dict[str, Any]:
+    """Tell where and when a pass was spent."""
+    return {"on": holder.body["on"], "site": holder.facts.get("site_name")}
+
+
+def _keep_cases(session: Session, cases: Sequence[Entry]) -> None:
+    kept = [e for e in cases if e.kind == "kept"]
+    if kept:
+        session.execute(
+            insert(kept_scan),
+            [
+                {
+                    "entry_id": e.id,
+                    "serial": e.facts["serial"],
+                    "workshop": UUID(e.facts["workshop"]),
+                    "received_at": e.recorded,
+                }
+                for e in kept
+            ],
+        )
+    disputed = [e for e in cases if e.kind == "disputed"]
+    if disputed:
+        session.execute(
+            insert(dispute),
+            [
+                {
+                    "entry_id": e.id,
+                    "tranche": e.facts["tranche"],
+                    "serial": e.facts["serial"],
+                    "workshop": UUID(e.facts["workshop"]),
+                    "received_at": e.recorded,
+                    "present_by": date.fromisoformat(e.facts["present_by"]),
+                }
+                for e in disputed
+            ],
+        )

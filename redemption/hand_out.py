@@ -1,0 +1,72 @@
+"""The hand-out as desks do it: issuance gives the passes, then scans that waited for it are decided."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from issuance.hand_outs import HandOut, give
+from ledger.attempts import Act, Answer, perform
+from ledger.entries import Entry, entry_id
+from ledger.journal import record
+from ledger.models import entry
+from ledger.moments import Moment
+from redemption import presented
+from redemption.admission import PassFacts, Reason, judge
+from redemption.models import kept_scan
+from redemption.uses import redeemed, use_facts
+
+
+def hand_out(session: Session, request: HandOut, *, by: str, now: Moment) -> Answer:
+    """Give a carnet, or single passes, to a person; once, whatever the retries.
+
+    A pass that was scanned before its hand-out was recorded (a desk that writes late) is
+    redeemed by this act, at the workshop where it waited, if the workshop could accept it.
+    Refusals are those of `issuance.hand_outs.give`.
+    """
+    act = Act(request.id, "hand_out", by, now)
+
+    def done() -> None:
+        order, serials = give(session, act, request)
+        _decide_waiting(session, act, order.number, serials)
+
+    return perform(session, act, request, done)
+
+
+def _decide_waiting(
+    session: Session, act: Act, order_number: int, serials: Sequence[str]
+) -> None:
+    waiting = session.execute(
+        select(kept_scan, entry.c.actor, entry.c.occurred_at)
+        .join(entry, entry.c.id == kept_scan.c.entry_id)
+        .where(kept_scan.c.serial.in_(serials))
+        .order_by(kept_scan.c.received_at, kept_scan.c.entry_id)
+    ).all()
+    if not waiting:
+        return
+    order = presented.orders(session, [order_number])[order_number]
+    places = presented.places(session, {w.workshop for w in waiting}, [order.tranche])
+    rows = presented.passes(session, serials)
+    decided: dict[str, Entry] = {}
+    for rank, scan in enumerate(waiting, 1):
+        place = places[scan.workshop, order.tranche]
+        received_on = scan.received_at.astimezone(act.now.zone).date()
+        fresh = PassFacts(None, handed_out=True, lapsed=False)
+        if judge(fresh, order, place, received_on) is not Reason.ACCEPTED:
+            continue
+        if scan.serial in decided:  # first received, first served
+            continue
+        row = rows[scan.serial]
+        facts = use_facts(row, order, place, scan.workshop) | {"scan": str(scan.entry_id)}
+        decided[scan.serial] = redeemed(
+            row,
+            order,
+            place,
+            facts,
+            entry=entry_id(act.id, rank),
+            act=act.id,
+            actor=scan.actor,
+            at=scan.occurred_at,
+            recorded=act.now.at,
+        )
+    record(session, list(decided.values()))

@@ -1,0 +1,200 @@
+"""The facts that the counter judges by: read for a whole queue, in a fixed number of statements."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
+
+from issuance.orders import circulating_gate
+from ledger import canonical, gates
+from ledger.bulk import bytes_array, is_postgres, plain_array, text_array, uuid_array
+from ledger.columns import Day, Flag
+from redemption.admission import OrderFacts, PlaceFacts
+
+
+class PassRow(NamedTuple):
+    """A pass as the database knows it; `spent` and `undone` are the last turns, if any."""
+
+    serial: str
+    order: int
+    token_digest: bytes
+    code_digest: bytes
+    handed_out: bool
+    spent: int | None
+    undone: int | None
+
+    @property
+    def turn(self) -> int:
+        """The turn of the next spend."""
+        return 0 if self.spent is None else self.spent + 1
+
+    @property
+    def held(self) -> bool:
+        """Whether a spend holds the pass: the last one has not been undone."""
+        return self.spent is not None and self.spent != self.undone
+
+
+_PASSES = """
+    SELECT v.serial, v.order_number, v.token_digest, v.code_digest,
+           h.serial IS NOT NULL AS handed_out,
+           (SELECT max(e.turn) FROM entry AS e WHERE e.uses = 'spend' AND e.subject = v.serial) AS spent,
+           (SELECT max(e.turn) FROM entry AS e WHERE e.uses = 'undo' AND e.subject = v.serial) AS undone
+    FROM {source} JOIN voucher AS v ON v.{key} = r.sought
+    LEFT JOIN handed_out AS h ON h.serial = v.serial
+"""
+_PG_BY_SERIAL = text(
+    _PASSES.format(source="unnest(CAST(:sought AS text[])) AS r(sought)", key="serial")
+)
+_PG_BY_CODE = text(
+    _PASSES.format(
+        source="unnest(CAST(:sought AS bytea[])) AS r(sought)", key="code_digest"
+    )
+)
+_LITE = "(SELECT value AS sought FROM json_each(:sought)) AS r"
+_LITE_BY_SERIAL = text(_PASSES.format(source=_LITE, key="serial")).columns(
+    handed_out=Flag()
+)
+
+
+def passes(session: Session, serials: Iterable[str]) -> dict[str, PassRow]:
+    """Return the passes of these serials that exist."""
+    sought = sorted(set(serials))
+    if not sought:
+        return {}
+    if is_postgres(session):
+        rows = session.execute(_PG_BY_SERIAL, {"sought": text_array(sought)}).all()
+    else:
+        rows = session.execute(
+            _LITE_BY_SERIAL, {"sought": canonical.encode(sought).decode()}
+        ).all()
+    return {row[0]: PassRow._make(row) for row in rows}
+
+
+_LITE_BY_CODE = text("SELECT serial FROM voucher WHERE code_digest = :sought")
+
+
+def passes_by_code(session: Session, digests: Iterable[bytes]) -> dict[bytes, PassRow]:
+    """Return the passes whose printed code has one of these digests."""
+    sought = sorted(set(digests))
+    if not sought:
+        return {}
+    if is_postgres(session):
+        rows = session.execute(_PG_BY_CODE, {"sought": bytes_array(sought)}).all()
+        return {row.code_digest: PassRow._make(row) for row in rows}
+    serials = [session.scalar(_LITE_BY_CODE, {"sought": digest}) for digest in sought]
+    found = passes(session, [serial for serial in serials if serial is not None])
+    return {row.code_digest: row for row in found.values()}
+
+
+_ORDERS = """
+    SELECT o.number, o.tranche, t.code, o.face_cents, o.specimen,
+           a.order_number IS NOT NULL AS active, t.regularise,
+           c.use_by, c.tolerance_until, c.present_by
+    FROM voucher_order AS o
+    JOIN tranche AS t ON t.number = o.tranche
+    JOIN calendar AS c ON c.tranche = t.number
+     AND c.version = (SELECT max(last.version) FROM calendar AS last WHERE last.tranche = t.number)
+    LEFT JOIN activation AS a ON a.order_number = o.number
+    WHERE o.number IN {chosen}
+"""
+_ORDER_TYPES: dict[str, TypeEngine[Any]] = {
+    "specimen": Flag(),
+    "active": Flag(),
+    "regularise": Flag(),
+    "use_by": Day(),
+    "tolerance_until": Day(),
+    "present_by": Day(),
+}
+_PG_ORDERS = text(
+    _ORDERS.format(chosen="(SELECT * FROM unnest(CAST(:chosen AS bigint[])))")
+).columns(**_ORDER_TYPES)
+_LITE_ORDERS = text(
+    _ORDERS.format(chosen="(SELECT value FROM json_each(:chosen))")
+).columns(**_ORDER_TYPES)
+
+
+def orders(session: Session, numbers: Iterable[int]) -> dict[int, OrderFacts]:
+    """Return what holds for each of these orders."""
+    chosen = sorted(set(numbers))
+    if not chosen:
+        return {}
+    if is_postgres(session):
+        rows = session.execute(_PG_ORDERS, {"chosen": plain_array(chosen)}).all()
+    else:
+        rows = session.execute(
+            _LITE_ORDERS, {"chosen": canonical.encode(chosen).decode()}
+        ).all()
+    return {row[0]: OrderFacts._make(row) for row in rows}
+
+
+def closed_gates(session: Session, numbers: Iterable[int]) -> set[int]:
+    """Hold the gates of what circulates of these orders; return the orders that have lapsed."""
+    keys = {circulating_gate(number): number for number in numbers}
+    if not keys:
+        return set()
+    held = gates.hold(session, keys)
+    return {keys[key] for key, gate in held.items() if gate.closed_by is not None}
+
+
+_PLACES = """
+    SELECT w.id, t.number, w.site, s.name, w.day,
+           EXISTS (SELECT 1 FROM suspension AS p
+                   WHERE p.programme = t.programme AND p.starts_on <= w.day
+                     AND (p.ends_on IS NULL OR p.ends_on >= w.day)
+                     AND p.version = (SELECT max(last.version) FROM suspension AS last
+                                      WHERE last.programme = p.programme
+                                        AND last.starts_on = p.starts_on)) AS suspended,
+           EXISTS (SELECT 1 FROM accreditation AS a
+                   WHERE a.site = w.site AND a.programme = t.programme
+                     AND w.day BETWEEN a.valid_from AND a.valid_until) AS accredited,
+           NOT EXISTS (SELECT 1 FROM territory AS x WHERE x.tranche = t.number)
+           OR EXISTS (SELECT 1 FROM territory AS x WHERE x.tranche = t.number
+                        AND x.area IN (s.insee, s.departement)) AS in_territory
+    FROM workshop AS w
+    JOIN site AS s ON s.number = w.site
+    CROSS JOIN tranche AS t
+    WHERE w.id IN {workshops} AND t.number IN {tranches}
+"""
+_PLACE_TYPES: dict[str, TypeEngine[Any]] = {
+    "day": Day(),
+    "suspended": Flag(),
+    "accredited": Flag(),
+    "in_territory": Flag(),
+}
+_PG_PLACES = text(
+    _PLACES.format(
+        workshops="(SELECT * FROM unnest(CAST(:workshops AS uuid[])))",
+        tranches="(SELECT * FROM unnest(CAST(:tranches AS bigint[])))",
+    )
+).columns(**_PLACE_TYPES)
+_LITE_PLACES = text(
+    _PLACES.format(
+        workshops="(SELECT value FROM json_each(:workshops))",
+        tranches="(SELECT value FROM json_each(:tranches))",
+    )
+).columns(**_PLACE_TYPES)
+
+
+def places(
+    session: Session, workshops: Iterable[UUID], tranches: Iterable[int]
+) -> dict[tuple[UUID, int], PlaceFacts]:
+    """Return what holds for each of these workshops with each of these tranches."""
+    where, what = sorted(set(workshops)), sorted(set(tranches))
+    if not where or not what:
+        return {}
+    if is_postgres(session):
+        rows = session.execute(
+            _PG_PLACES, {"workshops": uuid_array(where), "tranches": plain_array(what)}
+        ).all()
+        return {(row[0], row[1]): PlaceFacts._make(row[2:]) for row in rows}
+    rows = session.execute(
+        _LITE_PLACES,
+        {
+            "workshops": canonical.encode(where).decode(),
+            "tranches": canonical.encode(what).decode(),
+        },
+    ).all()
+    return {(UUID(row[0]), row[1]): PlaceFacts._make(row[2:]) for row in rows}

@@ -1,0 +1,293 @@
+"""Sites: imported from the national list, kept up to date, accredited per programme by dated rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.orm import Session
+
+from funding.models import programme, tranche
+from funding.operations import NotFound, exist, in_order
+from funding.tranches import OpenTranche
+from funding.tranches import open_tranche as open_funding_tranche
+from issuance.models import numbering
+from ledger import canonical
+from ledger.accounts import open_accounts
+from ledger.attempts import Act, Answer, perform
+from ledger.identifiers import new_id
+from ledger.journal import must_record
+from ledger.moments import Moment
+from ledger.refusal import Refusal
+from redemption.mednum import SiteFacts
+from redemption.models import accreditation, site
+
+FOR_EVER = date(9999, 12, 31)
+SITE_ACCOUNTS = ("due", "paid", "recoverable")
+
+
+@dataclass(eq=False)
+class CandidateSite(Refusal):
+    """The site has no SIRET yet: the payee could not be traced, so it cannot be accredited."""
+
+    code = "candidate_site"
+
+    site: str
+
+
+@dataclass(eq=False)
+class AlreadyAccredited(Refusal):
+    """An accreditation of this site for this programme holds, or held, on these days."""
+
+    code = "already_accredited"
+
+    site: str
+    until: str
+
+
+@dataclass(eq=False)
+class NotAccredited(Refusal):
+    """No accreditation of this site for this programme holds on that day."""
+
+    code = "site_not_accredited"
+
+    site: str
+
+
+class Accredit(msgspec.Struct, frozen=True):
+    """A site may accept the passes of a programme, from a day on."""
+
+    id: UUID
+    site: str
+    programme: str
+    valid_from: date
+    valid_until: date = FOR_EVER
+
+
+class EndAccreditation(msgspec.Struct, frozen=True):
+    """An accreditation ends after this day: suspended (a later one may follow) or withdrawn."""
+
+    id: UUID
+    site: str
+    programme: str
+    last_day: date
+    reason: Literal["suspended", "withdrawn", "closed"] = "suspended"
+
+
+def save_site(
+    session: Session, facts: SiteFacts, *, imported: bool, by: str, now: Moment
+) -> Literal["new", "changed", "same"]:
+    """Keep a site as the national list tells it, by its `id`; telling it again changes nothing.
+
+    Every change leaves an entry.  A date that the import itself made up is no change.
+    """
+    kept = session.execute(select(site).where(site.c.national_id == facts.id)).one_or_none()
+    details = canonical.encode(facts.row()).decode()
+    if kept is not None and _same(kept, details, dated=imported):
+        return "same"
+    act = Act(new_id(), "save_site", by, now)
+
+    def done() -> None:
+        number = kept.number if kept is not None else _next_number(session)
+        told = {"details": facts.row(), "site": number}
+        must_record(session, [act.entry("site_kept", told)])
+        values = {
+            "siret": facts.siret,
+            "name": facts.nom,
+            "commune": facts.commune,
+            "postcode": facts.code_postal,
+            "insee": facts.code_insee,
+            "departement": departement_of(facts),
+            "details": details,
+            "updated_on": facts.date_maj,
+            "entry_id": act.id,
+        }
+        if kept is None:
+            session.execute(
+                insert(site).values(number=number, national_id=facts.id, **values)
+            )
+        else:
+            session.execute(update(site).where(site.c.number == number).values(**values))
+
+    perform(session, act, facts.row(), done)
+    return "new" if kept is None else "changed"
+
+
+def _same(kept: "Row[*tuple[Any, ...]]", details: str, *, dated: bool) -> bool:
+    before, after = (
+        canonical.decode(kept.details.encode()),
+        canonical.decode(details.encode()),
+    )
+    if not dated:
+        before.pop("date_maj"), after.pop("date_maj")
+    return bool(before == after)
+
+
+def _next_number(session: Session) -> int:
+    after = session.scalars(
+        update(numbering)
+        .where(numbering.c.kind == "site")
+        .values(next=numbering.c.next + 1)
+        .returning(numbering.c.next)
+    ).one()
+    return int(after) - 1
+
+
+def departement_of(facts: SiteFacts) -> str:
+    """Return the département of a site: from its INSEE code, else from its postal code.
+
+    A Corsican postal code does not tell 2A from 2B for sure: 200 and 201 are the south.
+    """
+    code = facts.code_insee or facts.code_postal
+    if code.startswith(("97", "98")):
+        return code[:3]
+    if facts.code_insee is None and code.startswith("20"):
+        return "2A" if code.startswith(("200", "201")) else "2B"
+    return code[:2]
+
+
+def site_row(session: Session, key: str) -> "Row[int, str, str | None, str]":
+    """Return number, national id, SIRET and name of a site, by national id or number."""
+    chosen = site.c.national_id == key
+    if key.isdigit():
+        chosen |= site.c.number == int(key)
+    row = session.execute(
+        select(site.c.number, site.c.national_id, site.c.siret, site.c.name).where(chosen)
+    ).first()
+    if row is None:
+        raise NotFound("site", key)
+    return row
+
+
+def accredit(session: Session, request: Accredit, *, by: str, now: Moment) -> Answer:
+    """Accredit a site for a programme; its accounts are made, so that money can be owed to it.
+
+    Refused with `not_found`, `candidate_site`, `days_out_of_order`, `already_accredited`.
+    """
+    act = Act(request.id, "accredit", by, now)
+
+    def done() -> None:
+        number, _, siret, _ = site_row(session, request.site)
+        exist(session, programme.c.code, request.programme)
+        in_order(request.valid_from, request.valid_until)
+        if siret is None:
+            raise CandidateSite(request.site)
+        last = _last(session, number, request.programme)
+        if last is not None and last.valid_until >= request.valid_from:
+            raise AlreadyAccredited(request.site, last.valid_until.isoformat())
+        facts = {
+            "programme": request.programme,
+            "site": number,
+            "siret": siret,
+            "valid_from": request.valid_from.isoformat(),
+            "valid_until": request.valid_until.isoformat(),
+        }
+        must_record(session, [act.entry("accredited", facts)])
+        session.execute(
+            insert(accreditation).values(
+                site=number,
+                programme=request.programme,
+                number=0 if last is None else last.number + 1,
+                valid_from=request.valid_from,
+                valid_until=request.valid_until,
+                previous=None if last is None else last.number,
+                previous_until=None if last is None else last.valid_until,
+                entry_id=act.id,
+            )
+        )
+        open_site_accounts(session, request.programme)
+
+    return perform(session, act, request, done)
+
+
+def end_accreditation(
+    session: Session, request: EndAccreditation, *, by: str, now: Moment
+) -> Answer:
+    """Close the accreditation that holds, after its last day; workshops until then still count.
+
+    Refused with `not_found`, `site_not_accredited`.
+    """
+    act = Act(request.id, "end_accreditation", by, now)
+
+    def done() -> None:
+        number, *_ = site_row(session, request.site)
+        last = _last(session, number, request.programme)
+        holds = last is not None and (
+            last.valid_from - timedelta(days=1) <= request.last_day <= last.valid_until
+        )
+        if last is None or not holds:
+            raise NotAccredited(request.site)
+        facts = {
+            "last_day": request.last_day.isoformat(),
+            "programme": request.programme,
+            "reason": request.reason,
+            "site": number,
+        }
+        must_record(session, [act.entry("accreditation_ended", facts)])
+        session.execute(
+            update(accreditation)
+            .where(
+                accreditation.c.site == number,
+                accreditation.c.programme == request.programme,
+                accreditation.c.number == last.number,
+            )
+            .values(valid_until=request.last_day, ended_for=request.reason)
+        )
+
+    return perform(session, act, request, done)
+
+
+def _last(session: Session, number: int, code: str) -> "Row[int, date, date] | None":
+    return session.execute(
+        select(
+            accreditation.c.number, accreditation.c.valid_from, accreditation.c.valid_until
+        )
+        .where(accreditation.c.site == number, accreditation.c.programme == code)
+        .order_by(accreditation.c.number.desc())
+        .limit(1)
+    ).one_or_none()
+
+
+def open_site_accounts(session: Session, code: str) -> None:
+    """Make the accounts of every accredited site for every tranche of a programme."""
+    numbers = session.scalars(
+        select(tranche.c.number).where(tranche.c.programme == code)
+    ).all()
+    sites = session.scalars(
+        select(accreditation.c.site).where(accreditation.c.programme == code).distinct()
+    ).all()
+    wanted = [
+        (kind, str(number), str(place))
+        for number in numbers
+        for place in sites
+        for kind in SITE_ACCOUNTS
+    ]
+    if wanted:
+        open_accounts(session, wanted)
+
+
+def open_tranche(session: Session, request: OpenTranche, *, by: str, now: Moment) -> Answer:
+    """Open a tranche, and the accounts of the sites already accredited for its programme."""
+    answer = open_funding_tranche(session, request, by=by, now=now)
+    if answer.accepted:
+        open_site_accounts(session, request.programme)
+    return answer
+
+
+def listed_sites(
+    session: Session,
+) -> "Sequence[Row[int, str, str | None, str, str, str]]":
+    """Return the sites: number, national id, SIRET, name, commune, postal code."""
+    return session.execute(
+        select(
+            site.c.number,
+            site.c.national_id,
+            site.c.siret,
+            site.c.name,
+            site.c.commune,
+            site.c.postcode,
+        ).order_by(site.c.number)
+    ).all()

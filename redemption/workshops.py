@@ -1,0 +1,82 @@
+"""Workshops: where passes are used; made by the client with its own id, even without a network."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from ledger.attempts import Act, Answer, perform
+from ledger.journal import must_record
+from ledger.moments import Moment
+from ledger.refusal import Refusal
+from redemption.counter import Device
+from redemption.models import workshop
+from redemption.sites import site_row
+
+
+@dataclass(eq=False)
+class WorkshopInFuture(Refusal):
+    """A workshop is recorded on its day or later."""
+
+    code = "workshop_in_future"
+
+    day: date
+    today: date
+
+
+@dataclass(eq=False)
+class OtherSite(Refusal):
+    """The device scans for another site."""
+
+    code = "other_site"
+
+
+class OpenWorkshop(msgspec.Struct, frozen=True):
+    """A workshop at a site, on a civil day there; `service` is one of the national list, as data."""
+
+    id: UUID
+    site: str
+    day: date
+    kind: Literal["individual", "collective", "at_home", "itinerant"] = "collective"
+    service: str = "Maîtrise des outils numériques du quotidien"
+
+
+def open_workshop(
+    session: Session, request: OpenWorkshop, *, device: Device, now: Moment
+) -> Answer:
+    """Record a workshop, once; its id is the client's.
+
+    Refused with `not_found`, `other_site`, `workshop_in_future`.  How long after its day a use
+    may still be received is the tranche's presentation date, not a rule of the workshop.
+    """
+    act = Act(request.id, "open_workshop", device.id, now)
+
+    def done() -> None:
+        number, *_ = site_row(session, request.site)
+        if device.site not in (None, number):
+            raise OtherSite
+        if request.day > now.day:
+            raise WorkshopInFuture(request.day, now.day)
+        facts = {
+            "kind": request.kind,
+            "service": request.service,
+            "site": number,
+            "workshop": str(request.id),
+        }
+        must_record(session, [act.entry("workshop_opened", facts, on=request.day)])
+        session.execute(
+            insert(workshop).values(
+                id=request.id,
+                site=number,
+                day=request.day,
+                kind=request.kind,
+                service=request.service,
+                entry_id=act.id,
+            )
+        )
+
+    return perform(session, act, request, done)

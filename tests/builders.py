@@ -1,0 +1,216 @@
+"""The Creuse in a few calls of the real operations."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from app.database import Database
+from funding import operations as funds
+from funding.allocation import Funder
+from funding.attribution import project
+from funding.tranches import Calendar, OpenTranche
+from issuance.desks import Deliver, OpenDesk, deliver, open_desk
+from issuance.hand_outs import HandOut
+from issuance.keys import Keyring, NewKeys, Signer, keyring, new_keys, signer
+from issuance.orders import (
+    ActivateOrder,
+    PlaceOrder,
+    activate_order,
+    make_piece,
+    order_row,
+    place_order,
+)
+from issuance.paper import PrintedPass, printed_passes
+from ledger import sequencer
+from ledger.attempts import Answer
+from ledger.identifiers import new_id
+from ledger.moments import Moment
+from redemption.counter import Device, Presented, Scan, Verdict, redeem
+from redemption.hand_out import hand_out
+from redemption.mednum import clean
+from redemption.sites import Accredit, accredit, open_tranche, save_site
+from redemption.workshops import OpenWorkshop, open_workshop
+from tests.conftest import CREUSE, moment
+
+SECRET = b"a secret of the tests only"
+MANAGER = Device("manager", None)
+SIRETS = ("99900001100018", "99900002900010", "35600000000048")
+CALENDAR = Calendar(
+    hand_out_stop=date(2020, 12, 15),
+    use_by=date(2020, 12, 31),
+    tolerance_until=date(2021, 1, 31),
+    present_by=date(2021, 2, 7),
+    pay_by=date(2021, 6, 30),
+    report_by=date(2021, 6, 30),
+)
+
+
+def done(answer: Answer) -> Answer:
+    assert answer.accepted, answer
+    return answer
+
+
+@dataclass
+class World:
+    """What a test needs to go on: the ring and the passes made, by serial."""
+
+    signer: Signer
+    ring: Keyring
+    passes: dict[str, PrintedPass] = field(default_factory=dict)
+    host: str = CREUSE.host
+
+    def token(self, serial: str) -> str:
+        return self.passes[serial].url
+
+
+def a_site(session: Session, number: int, now: Moment, siret: str = SIRETS[0]) -> str:
+    row = {
+        "id": f"lieu-{number}", "pivot": siret, "nom": f"Médiathèque {number}", "commune": "Guéret",
+        "code_postal": "23000", "code_insee": "23096", "adresse": "1 place du Marché", "date_maj": "2020-01-01",
+    }  # fmt: skip
+    cleaned = clean(row, imported_on=now.day)
+    assert cleaned.site is not None, cleaned
+    save_site(session, cleaned.site, imported=False, by="test", now=now)
+    return cleaned.site.id
+
+
+def a_world(
+    session: Session,
+    *,
+    now: Moment | None = None,
+    shares: dict[str, int] | None = None,
+    envelope_cents: int = 1_000_000,
+    cap_esf: int | None = None,
+    esf_until: date = date(2021, 6, 30),
+    **tranche,
+) -> World:
+    """A call, three funders, a programme, a tranche T1, keys, two accredited sites, one desk."""
+    now = now or moment("2020-01-06")
+    new_keys(session, NewKeys(new_id()), secret=SECRET, by="test", now=now)
+    done(
+        funds.open_call(
+            session, funds.OpenCall(new_id(), "AAP", "Appel à projets"), by="test", now=now
+        )
+    )
+    for code, funder, cap, until in [
+        ("FSE", Funder.EU_ESF, cap_esf, esf_until),
+        ("ETAT", Funder.STATE, None, date(2021, 6, 30)),
+        ("DEP", Funder.DEPARTMENT, None, date(2021, 6, 30)),
+    ]:
+        request = funds.SignConvention(
+            new_id(), code, "AAP", funder, code, date(2020, 1, 1), until, cap_cents=cap
+        )
+        done(funds.sign_convention(session, request, by="test", now=now))
+    done(
+        funds.start_programme(
+            session, funds.StartProgramme(new_id(), "tela", "Tela"), by="test", now=now
+        )
+    )
+    done(
+        open_tranche(
+            session,
+            OpenTranche(
+                new_id(), 1, "T1", "tela", "AAP", envelope_cents,
+                shares or {"FSE": 60, "ETAT": 20, "DEP": 20}, **({"calendar": CALENDAR} | tranche),
+            ),
+            by="test",
+            now=now,
+        )
+    )  # fmt: skip
+    for number, siret in enumerate(SIRETS[:2], 1):
+        key = a_site(session, number, now, siret)
+        done(
+            accredit(
+                session,
+                Accredit(new_id(), key, "tela", date(2020, 1, 1)),
+                by="test",
+                now=now,
+            )
+        )
+    desk = OpenDesk(new_id(), "CAF", "CAF de la Creuse", "Accueil", ("tela",))
+    done(open_desk(session, desk, by="test", now=now))
+    return World(signer(session, "23", SECRET), keyring(session, "23", SECRET))
+
+
+def an_order(
+    session: Session, world: World, carnets: int = 4, *, now: Moment | None = None,
+    tranche: str = "T1", active: bool = True, delivered: bool = True, specimen: bool = False,
+) -> list[str]:  # fmt: skip
+    """An order made, active, delivered to the desk; returns its serials."""
+    now = now or moment("2020-01-07")
+    placed = done(
+        place_order(
+            session,
+            PlaceOrder(new_id(), tranche, carnets, specimen),
+            signer=world.signer,
+            by="test",
+            now=now,
+        )
+    )
+    order = order_row(session, placed.facts["order"])
+    for piece in range(order.pieces):
+        done(make_piece(session, order, piece, signer=world.signer, by="test", now=now))
+    if active:
+        done(
+            activate_order(
+                session,
+                ActivateOrder(new_id(), order.number, "ENG-2020-1"),
+                by="test",
+                now=now,
+            )
+        )
+    last = order.first_carnet + order.carnets - 1
+    if delivered:
+        done(
+            deliver(
+                session,
+                Deliver(new_id(), "CAF", order.first_carnet, last),
+                by="test",
+                now=now,
+            )
+        )
+    made = list(printed_passes(order, world.signer, world.host))
+    world.passes |= {str(p.serial): p for p in made}
+    return [str(p.serial) for p in made]
+
+
+def given(session: Session, *serials: str, now: Moment | None = None, **facts) -> Answer:
+    """Passes handed out by the desk."""
+    request = HandOut(
+        new_id(), "CAF", **({"pic": True, "proof": "attested", "serials": serials} | facts)
+    )
+    return hand_out(session, request, by="desk-CAF", now=now or moment("2020-01-20"))
+
+
+def a_workshop(
+    session: Session,
+    day: str = "2020-02-03",
+    site: str = "lieu-1",
+    now: Moment | None = None,
+) -> UUID:
+    request = OpenWorkshop(new_id(), site, date.fromisoformat(day))
+    return done(open_workshop(session, request, device=MANAGER, now=now or moment(day))).act
+
+
+def scan_of(token: str, workshop: UUID, at: Moment) -> Scan:
+    return Scan(new_id(), token, workshop, at.at)
+
+
+def scanned(
+    session: Session, world: World, workshop: UUID, *serials: str, now: Moment | None = None
+) -> list[Verdict]:
+    """Passes scanned in one queue."""
+    at = now or moment("2020-02-03", 14)
+    queue = [Presented(scan_of(world.token(s), workshop, at), MANAGER) for s in serials]
+    return redeem(session, queue, now=at, keyring=world.ring)
+
+
+def sequence(database: Database, code: str = "23", now: Moment | None = None) -> None:
+    """Everything that waits gets its place in the log."""
+    while True:
+        with database.begin(code, "sequencer") as session:
+            at = (now or moment("2020-02-04")).at
+            if not sequencer.step(session, at=at, project=[project]):
+                return
