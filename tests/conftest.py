@@ -95,6 +95,8 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     server: Server = request.getfixturevalue("server")
     name = f"t{next(NUMBERS)}"
     server.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    # What is granted on a database itself is not copied.
+    server.run(f"REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC")
     instance = Database(postgres_place(server, name))
     yield instance
     instance.close()

@@ -5,10 +5,17 @@ import importlib.util
 import pytest
 from sqlalchemy import create_engine, inspect, text
 
-import redemption.models  # noqa: F401 - declares the tables
+import app.models
+import funding.models
+import issuance.models
+import ledger.models
+import redemption.models
 from app.migrating import folder
 from ledger.columns import metadata
 from tests.conftest import ENGINES
+
+# Importing them declares every table.
+MODELS = (ledger.models, funding.models, issuance.models, redemption.models, app.models)
 
 
 def catalogue(connection, schema=None) -> dict:
