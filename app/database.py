@@ -48,16 +48,19 @@ class PostgresPlace:
     ) -> Iterator[Connection]:
         """Open a transaction inside a département, as one of its three roles."""
         schema = schema_of(code)
-        with self.engine(role).connect() as connection, connection.begin():
-            connection.execute(
-                _ENTER,
-                {
-                    "schema": schema,
-                    "role": f"{schema}_{role}",
-                    "read_only": "on" if read_only else "off",
-                },
-            )
-            yield connection
+        with self.engine(role).connect() as connection:
+            if read_only:  # several statements, one picture
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                connection.execute(
+                    _ENTER,
+                    {
+                        "schema": schema,
+                        "role": f"{schema}_{role}",
+                        "read_only": "on" if read_only else "off",
+                    },
+                )
+                yield connection
 
     @contextmanager
     def registry(self, *, write: bool = False) -> Iterator[Connection]:

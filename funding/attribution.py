@@ -156,6 +156,13 @@ class Books:
         changes += [w.idx for ws in self._windows.values() for w in ws]
         self._changes = sorted(changes)
 
+    def forget(self) -> None:
+        """Start again from nothing, to derive what is stored; segments keep their ids."""
+        for loaded in self.by_id.values():
+            loaded.cents = 0
+        self._uncapped = dict.fromkeys(self._uncapped, 0)
+        self._capped_use = {}
+
     def _load_segments(self, session: Session, tranches: set[int]) -> None:
         by_version = {
             (number, v.number): v.shares

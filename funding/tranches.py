@@ -126,7 +126,7 @@ def open_tranche(session: Session, request: OpenTranche, *, by: str, now: Moment
         open_accounts(
             session,
             [
-                *[(kind, book, None) for kind in TRANCHE_ACCOUNTS],
+                *[(kind, book, stage) for kind, stage in TRANCHE_ACCOUNTS],
                 *[("committed", book, s.convention) for s in shares],
             ],
         )
@@ -163,7 +163,16 @@ def open_tranche(session: Session, request: OpenTranche, *, by: str, now: Moment
     return perform(session, act, request, done)
 
 
-TRANCHE_ACCOUNTS = ("available", "stock", "circulating", "blocked", "lapsed")
+# What is blocked or lapsed remembers whether it had been handed out.
+TRANCHE_ACCOUNTS = (
+    ("available", None),
+    ("stock", None),
+    ("circulating", None),
+    ("blocked", "stock"),
+    ("blocked", "circulating"),
+    ("lapsed", "stock"),
+    ("lapsed", "circulating"),
+)
 
 
 def change_shares(

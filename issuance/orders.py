@@ -11,7 +11,7 @@ from hashlib import sha256
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from funding.models import calendar
@@ -213,6 +213,9 @@ def activate_order(
         number = request.commitment_number.strip()
         if not number or len(number) > 40:
             raise OrderImpossible("commitment_number")
+        made = select(func.count()).where(carnet.c.order_number == order.number)
+        if session.scalar(made) != order.carnets:
+            raise OrderImpossible("not_made")
         must_record(
             session,
             [

@@ -216,18 +216,19 @@ def digest(token: bytes) -> bytes:
     return sha256(token).digest()
 
 
-def to_url(host: str, token: bytes) -> str:
-    """Return the text to print as a QR code, whatever the case of `host`.
-
-    Raises `HostTooLong` or `HostNotPrintable`; settings call it once, before anything is
-    printed.
-    """
+def check_host(host: str) -> None:
+    """Raise `HostTooLong` or `HostNotPrintable`; called once, before anything is printed."""
     # Judged before upper case, which would turn "ß" into a printable "SS".
     strange = re.sub(r"[A-Za-z0-9.-]", "", host)
     if strange or not host:
         raise HostNotPrintable(host, strange)
     if len(host) > HOST_MAX:
         raise HostTooLong(host)
+
+
+def to_url(host: str, token: bytes) -> str:
+    """Return the text to print as a QR code, whatever the case of `host`; refusals of `check_host`."""
+    check_host(host)
     if len(token) != TOKEN_BYTES:
         raise ForgedToken("length")
     return f"HTTPS://{host.upper()}/V/{int.from_bytes(token, 'big'):0{DIGITS}d}"

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Select, and_, cast, func, select, union_all
+from sqlalchemy import BigInteger, Select, SelectBase, and_, cast, func, select, union_all
 from sqlalchemy.orm import Session
 
 from ledger.models import account, balance, checkpoint, entry, log_leaf, log_state, pending
@@ -42,18 +42,18 @@ def waiting(session: Session) -> int:
     return session.scalars(select(func.count()).select_from(pending)).one()
 
 
+def logged_holdings(session: Session, books: Iterable[str]) -> list[Holding]:
+    """Return what every account of these books holds as far as the log goes: the roll-up."""
+    net = (balance.c.debits - balance.c.credits).label("cents")
+    return _holdings(session, books, select(balance.c.account_id, net))
+
+
 def holdings(session: Session, books: Iterable[str]) -> list[Holding]:
-    """Return what every account of these books holds now: roll-up plus the entries still pending."""
-    return _holdings(
-        session,
-        books,
-        union_all(
-            select(
-                balance.c.account_id, (balance.c.debits - balance.c.credits).label("cents")
-            ),
-            *_sides(select(entry).join(pending, pending.c.entry_id == entry.c.id)),
-        ),
-    )
+    """Return what every account of these books holds now: roll-up plus the entries still waiting."""
+    net = (balance.c.debits - balance.c.credits).label("cents")
+    tail = select(entry).join(pending, pending.c.entry_id == entry.c.id)
+    moved = union_all(select(balance.c.account_id, net), *_sides(tail))
+    return _holdings(session, books, moved)
 
 
 def derived_holdings(
@@ -66,7 +66,7 @@ def derived_holdings(
     """Return what the accounts held, summed again from the entries themselves.
 
     `happened_by` is a day in the world (the whole day counts), `known_by` a log size; without
-    the latter, entries still pending count too.  The books must be few: this reads them all.
+    it, entries still waiting count too.  Reads every entry: for proofs, not for pages.
     """
     chosen = select(entry)
     if known_by is not None:
@@ -78,37 +78,31 @@ def derived_holdings(
     return _holdings(session, books, union_all(*_sides(chosen)))
 
 
-def _sides(entries: Select[tuple[object, ...]]) -> list[Select[tuple[int, int]]]:
+def _sides(entries: Select[*tuple[Any, ...]]) -> list[Select[int, int]]:
     """Sum each pair of accounts once, so that entries are read once, then look at it from both sides."""
+    total = cast(func.sum(entry.c.amount_cents), BigInteger).label("cents")
     flows = (
-        entries.with_only_columns(
-            entry.c.debit_id,
-            entry.c.credit_id,
-            cast(func.sum(entry.c.amount_cents), BigInteger).label("cents"),
-        )
+        entries.with_only_columns(entry.c.debit_id, entry.c.credit_id, total)
         .where(entry.c.amount_cents > 0)
         .group_by(entry.c.debit_id, entry.c.credit_id)
         .cte()
     )
     return [
-        select(flows.c.debit_id, flows.c.cents),
-        select(flows.c.credit_id, -flows.c.cents),
+        select(flows.c.debit_id.label("account_id"), flows.c.cents),
+        select(flows.c.credit_id.label("account_id"), (-flows.c.cents).label("cents")),
     ]
 
 
-def _holdings(session: Session, books: Iterable[str], movements: object) -> list[Holding]:
-    moved = movements.subquery("moved")  # type: ignore[attr-defined]
-    side, cents = moved.c
+def _holdings(
+    session: Session, books: Iterable[str], movements: SelectBase
+) -> list[Holding]:
+    moved = movements.subquery("moved")
+    total = cast(func.coalesce(func.sum(moved.c.cents), 0), BigInteger)
     rows = session.execute(
-        select(
-            account.c.kind,
-            account.c.book,
-            account.c.party,
-            cast(func.coalesce(func.sum(cents), 0), BigInteger),
-        )
-        .outerjoin(moved, side == account.c.id)
+        select(account.c.kind, account.c.book, account.c.party, total)
+        .outerjoin(moved, moved.c.account_id == account.c.id)
         .where(account.c.book.in_(list(books)))
         .group_by(account.c.id, account.c.kind, account.c.book, account.c.party)
         .order_by(account.c.kind, account.c.book, account.c.party)
     ).all()
-    return [Holding(kind, book, party, int(total)) for kind, book, party, total in rows]
+    return [Holding(kind, book, party, int(cents)) for kind, book, party, cents in rows]

@@ -92,16 +92,14 @@ def block_carnet(session: Session, request: BlockCarnet, *, by: str, now: Moment
 def _entry(
     act: Act, request: BlockCarnet, order: OrderRow, row: PassRow, rank: int
 ) -> Entry:
-    book = str(order.tranche)
-    worth = not order.specimen
+    book, worth = str(order.tranche), not order.specimen
+    stage = "circulating" if row.handed_out else "stock"
     return act.entry(
         "blocked",
         {"reason": request.reason, "serial": row.serial, "tranche": order.tranche},
         rank=rank,
-        credit=account_name("circulating" if row.handed_out else "stock", book)
-        if worth
-        else None,
-        debit=account_name("blocked", book) if worth else None,
+        credit=account_name(stage, book) if worth else None,
+        debit=account_name("blocked", book, stage) if worth else None,
         cents=order.face_cents if worth else 0,
         right=Right("spend", row.serial, row.turn),
     )

@@ -178,7 +178,7 @@ def _judge_and_record(
     told: dict[UUID, Verdict] = {}
     refused: list[tuple[UUID, str, dict[str, Any]]] = []
     entries: list[Entry] = []
-    spent = _spenders(session, [r.row for r in found if r.row is not None and r.row.held])
+    spent = spenders(session, [r.row for r in found if r.row is not None and r.row.held])
     for p, seen in zip(batch, recognised, strict=True):
         if seen.row is None:
             refused.append((p.scan.id, seen.refusal or Reason.UNKNOWN, seen.facts))
@@ -295,7 +295,8 @@ def _match(row: PassRow | None, token: bytes, keyring: Keyring) -> Seen:
     return Seen(None, Reason.UNKNOWN, {"serial": str(face.serial)})
 
 
-def _spenders(session: Session, rows: Sequence[PassRow]) -> dict[str, Holder]:
+def spenders(session: Session, rows: Sequence[PassRow]) -> dict[str, Holder]:
+    """Tell, by serial, which entry holds each of these spent passes."""
     if not rows:
         return {}
     rights = [Right("spend", row.serial, row.spent or 0) for row in rows]

@@ -102,7 +102,7 @@ def lapse(session: Session, request: Lapse, *, by: str, now: Moment) -> Answer:
                     "lapsed",
                     facts,
                     credit=account_name(request.stage, book) if cents else None,
-                    debit=account_name("lapsed", book) if cents else None,
+                    debit=account_name("lapsed", book, request.stage) if cents else None,
                     cents=cents,
                     right=Right("lapse", key, state.generation),
                 )

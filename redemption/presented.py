@@ -4,14 +4,15 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
-from issuance.orders import circulating_gate
+from issuance.orders import circulating_gate, stock_gate
 from ledger import canonical, gates
 from ledger.bulk import bytes_array, is_postgres, plain_array, text_array, uuid_array
 from ledger.columns import Day, Flag
+from ledger.models import gate
 from redemption.admission import OrderFacts, PlaceFacts
 
 
@@ -136,7 +137,16 @@ def closed_gates(session: Session, numbers: Iterable[int]) -> set[int]:
     if not keys:
         return set()
     held = gates.hold(session, keys)
-    return {keys[key] for key, gate in held.items() if gate.closed_by is not None}
+    return {keys[key] for key, state in held.items() if state.closed_by is not None}
+
+
+def lapsed_stages(session: Session, order: int) -> set[str]:
+    """Return the stages of an order whose gate a lapse has closed; holds nothing."""
+    keys = {stock_gate(order): "stock", circulating_gate(order): "circulating"}
+    closed = session.scalars(
+        select(gate.c.key).where(gate.c.key.in_(keys), gate.c.closed_by.is_not(None))
+    )
+    return {keys[key] for key in closed}
 
 
 _PLACES = """

@@ -78,7 +78,7 @@ class EndAccreditation(msgspec.Struct, frozen=True):
 
 
 def save_site(
-    session: Session, facts: SiteFacts, *, imported: bool, by: str, now: Moment
+    session: Session, facts: SiteFacts, *, dated: bool, by: str, now: Moment
 ) -> Literal["new", "changed", "same"]:
     """Keep a site as the national list tells it, by its `id`; telling it again changes nothing.
 
@@ -86,7 +86,7 @@ def save_site(
     """
     kept = session.execute(select(site).where(site.c.national_id == facts.id)).one_or_none()
     details = canonical.encode(facts.row()).decode()
-    if kept is not None and _same(kept, details, dated=imported):
+    if kept is not None and _same(kept, details, dated=dated):
         return "same"
     act = Act(new_id(), "save_site", by, now)
 
@@ -290,4 +290,21 @@ def listed_sites(
             site.c.commune,
             site.c.postcode,
         ).order_by(site.c.number)
+    ).all()
+
+
+def listed_accreditations(session: Session) -> Sequence[tuple[Any, ...]]:
+    """Return the accreditations: site, id, name, programme, first and last day, why it ended."""
+    return session.execute(
+        select(
+            site.c.number,
+            site.c.national_id,
+            site.c.name,
+            accreditation.c.programme,
+            accreditation.c.valid_from,
+            accreditation.c.valid_until,
+            accreditation.c.ended_for,
+        )
+        .join(site, site.c.number == accreditation.c.site)
+        .order_by(site.c.number, accreditation.c.programme, accreditation.c.number)
     ).all()

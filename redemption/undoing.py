@@ -72,7 +72,9 @@ def undo(session: Session, request: Undo, *, device: Device, now: Moment) -> Ans
                     "undone",
                     facts,
                     credit=account_name("due", tranche, str(site)),
-                    debit=account_name("lapsed" if lapsed else "circulating", tranche),
+                    debit=account_name("lapsed", tranche, "circulating")
+                    if lapsed
+                    else account_name("circulating", tranche),
                     cents=holder.body["cents"],
                     right=Right("undo", row.serial, row.spent),
                 )

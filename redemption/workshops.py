@@ -17,6 +17,8 @@ from redemption.counter import Device
 from redemption.models import workshop
 from redemption.sites import site_row
 
+Kind = Literal["individual", "collective", "at_home", "itinerant"]
+
 
 @dataclass(eq=False)
 class WorkshopInFuture(Refusal):
@@ -41,7 +43,7 @@ class OpenWorkshop(msgspec.Struct, frozen=True):
     id: UUID
     site: str
     day: date
-    kind: Literal["individual", "collective", "at_home", "itinerant"] = "collective"
+    kind: Kind = "collective"
     service: str = "Maîtrise des outils numériques du quotidien"
 
 

@@ -72,7 +72,7 @@ def a_site(session: Session, number: int, now: Moment, siret: str = SIRETS[0]) -
     }  # fmt: skip
     cleaned = clean(row, imported_on=now.day)
     assert cleaned.site is not None, cleaned
-    save_site(session, cleaned.site, imported=False, by="test", now=now)
+    save_site(session, cleaned.site, dated=True, by="test", now=now)
     return cleaned.site.id
 
 

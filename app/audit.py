@@ -1,0 +1,16 @@
+"""Every doubt of every package, by name."""
+
+from collections.abc import Iterator
+
+from sqlalchemy.orm import Session
+
+from funding.audit import CHECKS as FUNDS
+from ledger.audit import CHECKS as JOURNAL
+from ledger.audit import Finding
+from redemption.audit import CHECKS as COUNTER
+
+
+def audit_departement(session: Session) -> Iterator[tuple[str, Iterator[Finding]]]:
+    """Yield each check's name and what it finds; the session must see one picture throughout."""
+    for check in (*JOURNAL, *FUNDS, *COUNTER):
+        yield check.__name__, check(session)

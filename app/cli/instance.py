@@ -1,0 +1,104 @@
+"""Commands about the instance itself: its départements, its schema, its keys."""
+
+import click
+
+from app.cli.frame import (
+    BY,
+    Place,
+    _,
+    as_json,
+    conclude,
+    print_rows,
+    with_instance,
+    with_place,
+)
+from app.database import bootstrap_sql
+from app.instance import Instance
+from app.registry import Departement
+from issuance.keys import KeysLocked, NewKeys, new_keys
+from issuance.queries import listed_keys
+from issuance.tokens import check_host
+from ledger.identifiers import new_id
+
+
+@click.group(help=_("Les départements de cette instance."))
+def departement() -> None:
+    """Hold the commands about départements together."""
+
+
+@departement.command("add", help=_("Crée un département : son schéma ou son fichier."))
+@click.argument("code")
+@click.argument("name")
+@click.option(
+    "--timezone", default="Europe/Paris", show_default=True, help=_("Son heure légale.")
+)
+@click.option(
+    "--host", required=True, help=_("Son nom de domaine, imprimé dans les QR codes.")
+)
+@with_instance
+def add(instance: Instance, code: str, name: str, timezone: str, host: str) -> None:
+    """Make a département; on PostgreSQL its roles must exist."""
+    check_host(host.upper())
+    instance.database.add_departement(
+        Departement(code.upper(), name, timezone, host.upper())
+    )
+    click.echo(_("Département {code} ({name}) créé.", code=code.upper(), name=name))
+
+
+@departement.command("list", help=_("Liste les départements."))
+@as_json
+@with_instance
+def list_departements(instance: Instance, form: str) -> None:
+    """List the départements."""
+    rows = [(t.code, t.name, t.timezone, t.host) for t in instance.database.departements()]
+    print_rows(["code", "name", "timezone", "host"], rows, form)
+
+
+@departement.command(
+    "roles", help=_("Écrit le SQL qu'un administrateur de PostgreSQL exécute une fois.")
+)
+@click.argument("code")
+def roles(code: str) -> None:
+    """Print what makes the logins, the roles and the schema."""
+    for statement in bootstrap_sql(code.upper()):
+        click.echo(f"{statement};")
+
+
+@click.command(help=_("Met à niveau le schéma de tous les départements."))
+@with_instance
+def migrate(instance: Instance) -> None:
+    """Bring everything to the newest schema; restart the servers after."""
+    for tenant in instance.database.migrate():
+        click.echo(_("Département {code} à niveau.", code=tenant.code))
+
+
+@click.group(help=_("Les clés qui signent les pass."))
+def keys() -> None:
+    """Hold the commands about keys together."""
+
+
+@keys.command(
+    "new", help=_("Crée une paire de clés de signature ; les anciennes restent valables.")
+)
+@with_place
+def make_keys(place: Place) -> None:
+    """Make keys, sealed by the secret of the environment."""
+    secret = place.instance.settings.key_secret
+    if secret is None:
+        raise KeysLocked("no_secret")
+    with place.begin() as session:
+        answer = new_keys(session, NewKeys(new_id()), secret=secret, by=BY, now=place.now)
+    made = ", ".join(str(key) for key, *_rest in answer.facts.get("keys", []))
+    conclude(answer, "Clés {made} créées et scellées.", made=made)
+
+
+@keys.command("list", help=_("Liste les clés publiques."))
+@as_json
+@with_place
+def list_keys(place: Place, form: str) -> None:
+    """List the public keys."""
+    with place.begin(read_only=True) as session:
+        print_rows(["key_id", "purpose", "public"], listed_keys(session), form)
+
+
+COMMANDS = (departement, migrate, keys)

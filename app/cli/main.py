@@ -1,0 +1,31 @@
+"""The `passnum` command: French first, English with LANG=en; a no is a sentence and exit code 1."""
+
+import sys
+
+import click
+
+from app.cli import funds, instance, money, network, paper, running
+from app.cli.frame import _, told
+from ledger.refusal import Refusal
+
+
+@click.group(
+    help=_("Le registre du Pass numérique : chaque pass, chaque centime, prouvés.")
+)
+@click.version_option(package_name="passnum")
+def passnum() -> None:
+    """Hold the commands together."""
+
+
+for module in (instance, funds, paper, network, money, running):
+    for command in module.COMMANDS:
+        passnum.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; a refusal is told, never traced."""
+    try:
+        passnum(prog_name="passnum")
+    except Refusal as no:
+        click.echo(told(no), err=True)
+        sys.exit(1)

@@ -1,0 +1,173 @@
+"""Commands about money that goes: scans, undos, blocks, lapses, reconciliation, audit."""
+
+import json
+import sys
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import click
+
+from app.audit import audit_departement
+from app.cli.frame import BY, DAY, MESSAGES, Place, _, conclude, csv_text, with_place
+from app.cli.network import MANAGER
+from app.reconciliations import CSV_TITLES, as_json, as_text, csv_rows
+from ledger.identifiers import new_id
+from redemption.blocking import BlockCarnet, block_carnet
+from redemption.counter import Presented, Scan, redeem
+from redemption.lapsing import Lapse, lapse
+from redemption.reconciliation import reconcile
+from redemption.undoing import Undo, undo
+
+
+@click.command("redeem", help=_("Utilise des pass à un atelier : QR lus ou codes tapés."))
+@click.argument("passes", nargs=-1)
+@click.option("--workshop", type=click.UUID, required=True, help=_("L'atelier."))
+@click.option("--from-stdin", is_flag=True, help=_("Lit un pass par ligne."))
+@with_place
+def redeem_(
+    place: Place, passes: tuple[str, ...], workshop: UUID, from_stdin: bool
+) -> None:
+    """Scan passes and print a verdict each; exit code 1 if one was refused."""
+    texts = [
+        *passes,
+        *([line.strip() for line in sys.stdin if line.strip()] if from_stdin else []),
+    ]
+    now = place.now
+    queue = [Presented(Scan(new_id(), text, workshop, now.at), MANAGER) for text in texts]
+    ring = place.instance.keyring(place.code)
+    with place.begin() as session:
+        verdicts = redeem(session, queue, now=now, keyring=ring)
+    refused = False
+    for verdict in verdicts:
+        if verdict.verdict in {"accepted", "kept", "disputed"}:
+            word = MESSAGES.word("verdict", verdict.verdict)
+            amount = f" {MESSAGES.euros(verdict.cents)}" if verdict.cents else ""
+            click.echo(f"{verdict.serial} : {word}{amount}")
+        else:
+            refused = True
+            facts = {"on": verdict.on, "site": verdict.site, **verdict.facts}
+            sentence = MESSAGES.refusal(verdict.verdict, facts)
+            click.echo(f"{verdict.serial or '?'} : {sentence} [{verdict.verdict}]")
+    if refused:
+        sys.exit(1)
+
+
+@click.command("undo", help=_("Annule un scan avant règlement : le pass peut resservir."))
+@click.argument("serial")
+@click.option(
+    "--reason",
+    type=click.Choice(
+        ["wrong_pass", "workshop_cancelled", "scanned_by_mistake", "person_left"]
+    ),
+    required=True,
+)
+@with_place
+def undo_(place: Place, serial: str, reason: Any) -> None:
+    """Undo a scan."""
+    with place.begin() as session:
+        answer = undo(
+            session, Undo(new_id(), serial, reason), device=MANAGER, now=place.now
+        )
+    conclude(answer, "Scan du pass {serial} annulé.", serial=serial)
+
+
+@click.command("block", help=_("Bloque les pass restants d'un carnet perdu ou volé."))
+@click.argument("carnet", type=int)
+@click.option(
+    "--reason", type=click.Choice(["lost", "stolen", "misprinted"]), default="lost"
+)
+@with_place
+def block(place: Place, carnet: int, reason: Any) -> None:
+    """Block a carnet."""
+    with place.begin() as session:
+        answer = block_carnet(
+            session, BlockCarnet(new_id(), carnet, reason), by=BY, now=place.now
+        )
+    conclude(
+        answer,
+        "Carnet {carnet} bloqué : {count} pass.",
+        carnet=carnet,
+        count=answer.facts.get("count"),
+    )
+
+
+@click.command(
+    "lapse", help=_("Périme ce qui reste d'une commande, après le délai de présentation.")
+)
+@click.argument("order", type=int)
+@click.option("--stage", type=click.Choice(["stock", "circulating"]), required=True)
+@with_place
+def lapse_(place: Place, order: int, stage: Any) -> None:
+    """Let lapse what is left."""
+    with place.begin() as session:
+        answer = lapse(session, Lapse(new_id(), order, stage), by=BY, now=place.now)
+    conclude(
+        answer,
+        "Commande {order} : {count} pass périmés.",
+        order=order,
+        count=answer.facts.get("count"),
+    )
+
+
+@click.command(
+    "reconcile", help=_("Rapproche : où est chaque centime, et à qui il revient.")
+)
+@click.argument("tranche", required=False)
+@click.option("--call", "call_code", help=_("Toutes les tranches d'un appel à projets."))
+@click.option("--as-of", type=DAY, help=_("Ce qui s'est passé jusqu'à ce jour."))
+@click.option(
+    "--known-by", type=DAY, help=_("Ce que le journal savait à la fin de ce jour.")
+)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "csv", "json"]), default="text"
+)
+@with_place
+def reconcile_(
+    place: Place,
+    tranche: str | None,
+    call_code: str | None,
+    as_of: date | None,
+    known_by: date | None,
+    form: str,
+) -> None:
+    """Reconcile, or refuse to print."""
+    with place.begin(read_only=True) as session:
+        found = reconcile(
+            session,
+            now=place.now,
+            tranche=tranche,
+            call=call_code,
+            as_of=as_of,
+            known_by=known_by,
+        )
+    if form == "csv":
+        click.echo(csv_text(CSV_TITLES, csv_rows(found)), nl=False)
+    elif form == "json":
+        click.echo(json.dumps(as_json(found, call_code), ensure_ascii=False, indent=2))
+    else:
+        click.echo(as_text(found, call_code, MESSAGES))
+
+
+@click.command(
+    "audit", help=_("Recalcule tout depuis les écritures, et dit ce qui diffère.")
+)
+@with_place
+def audit(place: Place) -> None:
+    """Derive everything again; exit code 1 if something differs."""
+    different = 0
+    with place.begin(read_only=True) as session:
+        for name, findings in audit_departement(session):
+            found = list(findings)
+            different += len(found)
+            verdict = (
+                _("conforme") if not found else _("{count} écart(s)", count=len(found))
+            )
+            click.echo(f"{name} : {verdict}")
+            for finding in found[:20]:
+                click.echo(f"  {finding.code} {json.dumps(finding.facts, default=str)}")
+    if different:
+        sys.exit(1)
+
+
+COMMANDS = (redeem_, undo_, block, lapse_, reconcile_, audit)

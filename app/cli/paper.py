@@ -1,0 +1,237 @@
+"""Commands about paper: orders, carnets, desks, hand-outs."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app.cli.frame import BY, Place, _, as_json, conclude, print_rows, with_place
+from issuance import queries
+from issuance.desks import Deliver, OpenDesk, deliver, open_desk
+from issuance.hand_outs import HandOut
+from issuance.orders import (
+    ActivateOrder,
+    PlaceOrder,
+    activate_order,
+    make_piece,
+    order_row,
+    place_order,
+)
+from issuance.paper import printed_passes
+from ledger.attempts import Answer
+from ledger.identifiers import new_id
+from redemption.hand_out import hand_out
+
+
+@click.group(help=_("Les commandes de carnets."))
+def order() -> None:
+    """Hold the commands about orders together."""
+
+
+@order.command("place", help=_("Commande et fabrique des carnets d'une tranche."))
+@click.argument("tranche")
+@click.option("--carnets", type=int, required=True, help=_("Combien de carnets."))
+@click.option(
+    "--specimen", is_flag=True, help=_("Sans valeur, pour former et pour l'épreuve.")
+)
+@with_place
+def place_order_(place: Place, tranche: str, carnets: int, specimen: bool) -> None:
+    """Place an order and make its vouchers, piece by piece."""
+    signer = place.instance.signer(place.code)
+    request = PlaceOrder(new_id(), tranche, carnets, specimen)
+    with place.begin() as session:
+        answer = place_order(session, request, signer=signer, by=BY, now=place.now)
+    number = answer.facts.get("order")
+    conclude(answer, "Commande {number} passée.", number=number)
+    _make(place, int(answer.facts["order"]))
+
+
+@order.command("make", help=_("Reprend la fabrication d'une commande interrompue."))
+@click.argument("number", type=int)
+@with_place
+def make_order(place: Place, number: int) -> None:
+    """Make what is missing of an order; what is made already is left as it is."""
+    _make(place, number)
+
+
+def _make(place: Place, number: int) -> None:
+    signer = place.instance.signer(place.code)
+    with place.begin(read_only=True) as session:
+        found = order_row(session, number)
+    answers = []
+    with click.progressbar(range(found.pieces), label=_("Fabrication")) as pieces:
+        for piece in pieces:
+            with place.begin() as session:
+                answers.append(
+                    make_piece(session, found, piece, signer=signer, by=BY, now=place.now)
+                )
+    last = found.first_carnet + found.carnets - 1
+    conclude(
+        answers[-1],
+        "Carnets {first} à {last} fabriqués ({count} pass).",
+        first=found.first_carnet,
+        last=last,
+        count=found.carnets * found.carnet_size,
+    )
+
+
+@order.command(
+    "activate", help=_("Enregistre le numéro d'engagement : les pass deviennent valables.")
+)
+@click.argument("number", type=int)
+@click.option("--commitment", required=True, help=_("Le numéro d'engagement."))
+@with_place
+def activate(place: Place, number: int, commitment: str) -> None:
+    """Record the commitment number."""
+    request = ActivateOrder(new_id(), number, commitment)
+    with place.begin() as session:
+        answer = activate_order(session, request, by=BY, now=place.now)
+    conclude(answer, "Commande {number} active.", number=number)
+
+
+@order.command(
+    "export",
+    help=_("Écrit les QR codes (SVG) et la liste à imprimer : ils valent de l'argent."),
+)
+@click.argument("number", type=int)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
+@with_place
+def export(place: Place, number: int, out: Path) -> None:
+    """Write one SVG a pass and one CSV, readable by nobody else."""
+    signer = place.instance.signer(place.code)
+    host = place.instance.departement(place.code).host
+    with place.begin(read_only=True) as session:
+        found = order_row(session, number)
+    out.mkdir(parents=True, exist_ok=True, mode=0o700)
+    listing = out / "pass.csv"
+    listing.touch(mode=0o600)
+    with listing.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["serial", "code", "url", "svg"])
+        for made in printed_passes(found, signer, host):
+            image = out / f"{made.serial}.svg"
+            image.touch(mode=0o600)
+            image.write_text(made.svg(), encoding="utf-8")
+            writer.writerow([made.serial, made.code, made.url, image.name])
+    click.echo(
+        _(
+            "{count} pass écrits dans {out}.",
+            count=found.carnets * found.carnet_size,
+            out=out,
+        )
+    )
+
+
+@order.command("list", help=_("Liste les commandes."))
+@as_json
+@with_place
+def list_orders(place: Place, form: str) -> None:
+    """List the orders."""
+    titles = [
+        "number",
+        "tranche",
+        "carnets",
+        "made",
+        "first_carnet",
+        "specimen",
+        "commitment",
+    ]
+    with place.begin(read_only=True) as session:
+        print_rows(titles, queries.listed_orders(session), form)
+
+
+@click.group(help=_("Les guichets des prescripteurs."))
+def desk() -> None:
+    """Hold the commands about desks together."""
+
+
+@desk.command("open", help=_("Ouvre un guichet."))
+@click.argument("code")
+@click.option("--prescriber", required=True, help=_("L'organisme : CAF, MSA, CCAS…"))
+@click.option("--name", required=True, help=_("Le nom du guichet."))
+@click.option("--programme", "programmes", multiple=True, required=True)
+@with_place
+def open_desk_(
+    place: Place, code: str, prescriber: str, name: str, programmes: tuple[str, ...]
+) -> None:
+    """Open a desk."""
+    request = OpenDesk(new_id(), code, prescriber, name, programmes)
+    with place.begin() as session:
+        answer = open_desk(session, request, by=BY, now=place.now)
+    conclude(answer, "Guichet {code} ouvert.", code=code)
+
+
+@desk.command("deliver", help=_("Livre des carnets à un guichet."))
+@click.argument("code")
+@click.option("--first", type=int, required=True, help=_("Premier carnet."))
+@click.option("--last", type=int, required=True, help=_("Dernier carnet."))
+@with_place
+def deliver_(place: Place, code: str, first: int, last: int) -> None:
+    """Bring carnets to a desk."""
+    with place.begin() as session:
+        answer = deliver(
+            session, Deliver(new_id(), code, first, last), by=BY, now=place.now
+        )
+    conclude(
+        answer,
+        "Carnets {first} à {last} livrés au guichet {code}.",
+        first=first,
+        last=last,
+        code=code,
+    )
+
+
+@desk.command("list", help=_("Liste les guichets."))
+@as_json
+@with_place
+def list_desks(place: Place, form: str) -> None:
+    """List the desks."""
+    titles = ["code", "prescriber", "name", "programmes", "carnets"]
+    with place.begin(read_only=True) as session:
+        print_rows(titles, queries.listed_desks(session), form)
+
+
+@click.command("hand-out", help=_("Remet un carnet, ou quelques pass, à une personne."))
+@click.option("--desk", "desk_code", required=True, help=_("Le guichet."))
+@click.option("--carnet", type=int, help=_("Le numéro du carnet."))
+@click.option(
+    "--serial", "serials", multiple=True, help=_("Un pass du carnet (répétable).")
+)
+@click.option("--pic/--not-pic", default=False, help=_("Public éloigné de l'emploi (PIC)."))
+@click.option(
+    "--proof",
+    type=click.Choice(["declared", "attested", "document_seen", "data_exchange"]),
+    default="declared",
+    show_default=True,
+    help=_("La force de la preuve."),
+)
+@click.option(
+    "--category", help=_("La catégorie de public (au coffre-fort des personnes).")
+)
+@click.option(
+    "--need", type=click.Choice(["assist", "train", "boost"]), help=_("Le besoin.")
+)
+@with_place
+def hand_out_(place: Place, **options: Any) -> None:
+    """Hand out."""
+    answer = _hand_out(place, options)
+    conclude(answer, "{count} pass remis.", count=answer.facts.get("count"))
+
+
+def _hand_out(place: Place, options: dict[str, Any]) -> Answer:
+    request = HandOut(
+        new_id(),
+        options["desk_code"],
+        options["pic"],
+        options["proof"],
+        options["carnet"],
+        options["serials"],
+        options["category"],
+        options["need"],
+    )
+    with place.begin() as session:
+        return hand_out(session, request, by=f"desk-{request.desk}", now=place.now)
+
+
+COMMANDS = (order, desk, hand_out_)

@@ -1,0 +1,109 @@
+"""Commands that run: the server, the sequencer, the jobs, the demonstration."""
+
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from app import jobs, sequencing, serve
+from app.cli.frame import MESSAGES, _, with_instance
+from app.demo import demonstration
+from app.instance import Instance
+
+_address = click.option("--address", default="127.0.0.1", show_default=True)
+_port = click.option("--port", type=int, default=8000, show_default=True)
+
+
+@click.command(
+    "serve", help=_("Sert les pages et l'API ; avec SQLite, fait tourner le reste aussi.")
+)
+@_address
+@_port
+@click.option(
+    "--sequencer/--no-sequencer", default=True, help=_("Fait tourner le séquenceur ici.")
+)
+@click.option(
+    "--jobs/--no-jobs", "with_jobs", default=True, help=_("Fait tourner les tâches ici.")
+)
+@with_instance
+def serve_(
+    instance: Instance, address: str, port: int, sequencer: bool, with_jobs: bool
+) -> None:
+    """Serve until interrupted."""
+    click.echo(
+        _(
+            "Le serveur écoute sur http://{address}:{port} ; Ctrl-C l'arrête.",
+            address=address,
+            port=port,
+        )
+    )
+    serve.run(
+        instance, address=address, port=port, sequencer=sequencer, with_jobs=with_jobs
+    )
+
+
+def _until_signal(
+    work: Callable[[Instance, threading.Event], None], instance: Instance
+) -> None:
+    stop = threading.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, lambda _signal, _frame: stop.set())
+    work(instance, stop)
+
+
+@click.command(
+    "sequencer", help=_("Donne leur place au journal aux écritures, jusqu'à Ctrl-C.")
+)
+@with_instance
+def sequencer(instance: Instance) -> None:
+    """Sequence until interrupted."""
+    _until_signal(sequencing.run_until, instance)
+
+
+@click.command("jobs", help=_("Fait tourner les tâches de nuit, jusqu'à Ctrl-C."))
+@click.option("--once", is_flag=True, help=_("Fait celles du jour, et s'arrête."))
+@with_instance
+def jobs_(instance: Instance, once: bool) -> None:
+    """Run the jobs until interrupted, or once."""
+    if not once:
+        _until_signal(jobs.run_until, instance)
+        return
+    for tenant in instance.database.departements():
+        for job, done in jobs.run_all(instance, tenant).items():
+            told = (
+                _("déjà faite aujourd'hui")
+                if done is None
+                else _("{count} fait", count=done)
+            )
+            click.echo(f"{tenant.code} {job} : {told}")
+
+
+@click.command(
+    "demo", help=_("La démonstration : la Creuse, de l'appel à projets aux centimes.")
+)
+@click.option("--no-serve", is_flag=True, help=_("Rapproche et s'arrête, sans servir."))
+@click.option(
+    "--data-dir", type=click.Path(file_okay=False, path_type=Path), default="var/demo"
+)
+@_address
+@_port
+def demo(no_serve: bool, data_dir: Path, address: str, port: int) -> None:
+    """Make the demonstration if it is not there, reconcile it, serve it."""
+    instance = demonstration.prepare(data_dir, MESSAGES, click.echo)
+    demonstration.tell(instance, MESSAGES, click.echo, f"http://{address}:{port}")
+    if no_serve:
+        instance.close()
+        return
+    click.echo(
+        _(
+            "Le serveur écoute sur http://{address}:{port} ; Ctrl-C l'arrête.",
+            address=address,
+            port=port,
+        )
+    )
+    serve.run(instance, address=address, port=port, sequencer=True, with_jobs=False)
+
+
+COMMANDS = (serve_, sequencer, jobs_, demo)

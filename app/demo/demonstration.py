@@ -1,0 +1,152 @@
+"""Preparing the demonstration once, and telling a visitor what is there."""
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.audit import audit_departement
+from app.demo.creuse import CODE, Story, play
+from app.devices import Scope, new_device
+from app.instance import Instance
+from app.messages import Messages
+from app.reconciliations import as_text
+from app.registry import Departement
+from app.settings import read_settings
+from ledger.refusal import Refusal
+from redemption.reconciliation import reconcile
+
+CREUSE = Departement(CODE, "Creuse", "Europe/Paris", "PASS.CREUSE.EXAMPLE")
+ACCESS = "demo.json"
+
+Say = Callable[[str], Any]
+
+
+@dataclass(eq=False)
+class NotADemonstration(Refusal):
+    """The folder holds something else: it is left alone."""
+
+    code = "not_a_demonstration"
+
+    folder: str
+
+
+def prepare(folder: Path, messages: Messages, say: Say) -> Instance:
+    """Make the demonstration in this folder unless it is there; all of it, or nothing.
+
+    It is built beside, and moved into place when it is complete, so that an interruption
+    leaves nothing half made.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / ACCESS).exists():
+            raise NotADemonstration(str(folder))
+        return Instance(read_settings({}, data_dir=folder))
+    say(messages.text("Préparation de la démonstration : la Creuse, 2020 et 2021…"))
+    beside = folder.with_name(f"{folder.name}.building-{os.getpid()}")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        _build(beside)
+        if folder.exists():
+            folder.rmdir()
+        beside.rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return Instance(read_settings({}, data_dir=folder))
+
+
+def _build(folder: Path) -> None:
+    secret = secrets.token_urlsafe(24).encode()
+    _write_secret(folder / "demo.key", secret)
+    instance = Instance(read_settings({}, data_dir=folder))
+    try:
+        instance.database.add_departement(CREUSE)
+        story = play(instance, secret)
+        _write_secret(folder / ACCESS, json.dumps(_access(instance, story)).encode())
+    finally:
+        instance.close()
+
+
+def _access(instance: Instance, story: Story) -> dict[str, Any]:
+    """Make the devices a visitor signs in with, and choose the passes worth looking at."""
+    tokens = {}
+    wanted: tuple[tuple[Scope, str | None], ...] = (
+        ("site", "demo-1"),
+        ("desk", "CAF"),
+        ("departement", None),
+    )
+    with instance.database.begin(CODE) as session:
+        now = instance.moment(CODE)
+        for scope, at in wanted:
+            _identifier, tokens[scope] = new_device(
+                session, CODE, scope=scope, at=at, label="demo", now=now
+            )
+    good = story.carnets["ESSAI/CAF"]
+    spent = {serial for held in story.held["T1"] for serial in held}
+    used = next(s for s in story.urls if s.startswith("23-000001-") and s not in spent)
+    lapsed = next(held[0] for held in story.held["T1"] if held)
+    chosen = {"good": good[0][0], "also_good": good[1][0], "used": used, "lapsed": lapsed}
+    return {
+        "tokens": tokens,
+        "passes": {name: {"serial": s, "url": story.urls[s]} for name, s in chosen.items()},
+        "carnet_in_stock": int(good[2][0].split("-")[1]),
+    }
+
+
+def _write_secret(path: Path, data: bytes) -> None:
+    path.touch(mode=0o600)
+    path.write_bytes(data)
+
+
+def tell(instance: Instance, messages: Messages, say: Say, address: str) -> None:
+    """Print the reconciliation and the audit, then the addresses and sign-ins; raises if it differs."""
+    with instance.database.begin(CODE, read_only=True) as session:
+        found = reconcile(session, now=instance.moment(CODE))
+        say(as_text(found, None, messages))
+        findings = [f for _name, check in audit_departement(session) for f in check]
+    if findings:
+        raise AuditDiffers(tuple(sorted({finding.code for finding in findings})))
+    say("")
+    say(
+        messages.text("Audit : tout a été recalculé depuis les écritures, rien ne diffère.")
+    )
+    folder = instance.settings.data_dir or Path()
+    access = json.loads((folder / ACCESS).read_bytes())
+    _tell_access(access, messages, say, address)
+
+
+@dataclass(eq=False)
+class AuditDiffers(Refusal):
+    """Deriving everything again from the entries gives something else."""
+
+    code = "audit_differs"
+
+    findings: tuple[str, ...]
+
+
+def _tell_access(
+    access: dict[str, Any], messages: Messages, say: Say, address: str
+) -> None:
+    say("")
+    say(messages.text("À regarder dans un navigateur :"))
+    say(f"  {address}/")
+    titles = {
+        "good": messages.text("un pass valable"),
+        "used": messages.text("un pass déjà utilisé"),
+        "lapsed": messages.text("un pass périmé"),
+    }
+    for name, title in titles.items():
+        digits = access["passes"][name]["url"].rpartition("/")[2]
+        say(f"  {title} :\n    {address}/V/{digits}")
+    say(messages.text("Jetons d'accès à l'API (en-tête « Authorization: Bearer … ») :"))
+    for scope, title in (
+        ("site", messages.text("le lieu demo-1, qui scanne")),
+        ("desk", messages.text("le guichet CAF, qui remet")),
+        ("departement", messages.text("le département, qui lit les rapprochements")),
+    ):
+        say(f"  {title} :\n    {access['tokens'][scope]}")
+    say(f"  {address}/api/v1/openapi.json")

@@ -1,0 +1,66 @@
+"""For the département's own readers: reconciliations."""
+
+from datetime import date
+from typing import Any
+
+from litestar import Controller, get
+from litestar.di import NamedDependency
+
+from app.devices import Bearer
+from app.reconciliations import as_json
+from app.serving import Serving
+from redemption.reconciliation import reconcile
+
+
+class Departements(Controller):
+    """What a manager, an accountant or an auditor of the département reads."""
+
+    path = "/api/v1/reconciliations"
+
+    @get("/", sync_to_thread=True)
+    def every(
+        self,
+        bearer: NamedDependency[Bearer],
+        serving: NamedDependency[Serving],
+        call: str | None = None,
+        as_of: date | None = None,
+        known_by: date | None = None,
+    ) -> dict[str, Any]:
+        """Reconcile all tranches, or those of a call, with their sum."""
+        return self._reconciled(bearer, serving, None, call, as_of, known_by)
+
+    @get("/{tranche:str}", sync_to_thread=True)
+    def one(
+        self,
+        tranche: str,
+        bearer: NamedDependency[Bearer],
+        serving: NamedDependency[Serving],
+        as_of: date | None = None,
+        known_by: date | None = None,
+    ) -> dict[str, Any]:
+        """Reconcile one tranche; `as_of` is a day in the world, `known_by` one of the books."""
+        return self._reconciled(bearer, serving, tranche, None, as_of, known_by)
+
+    def _reconciled(
+        self,
+        bearer: Bearer,
+        serving: Serving,
+        tranche: str | None,
+        call: str | None,
+        as_of: date | None,
+        known_by: date | None,
+    ) -> dict[str, Any]:
+        bearer.be("departement")
+        code = bearer.departement
+        with serving.instance.database.begin(code, read_only=True) as session:
+            found = reconcile(
+                session,
+                now=serving.instance.moment(code),
+                tranche=tranche,
+                call=call,
+                as_of=as_of,
+                known_by=known_by,
+                proof=False,
+            )
+        told: dict[str, Any] = as_json(found, call)
+        return told

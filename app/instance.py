@@ -1,0 +1,73 @@
+"""An instance at work: its data, its clock, its keys, and the steps that derive what is derived."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from app.database import Database
+from app.settings import Settings
+from funding.attribution import project
+from issuance.keys import Keyring, Signer, keyring, signer
+from ledger import sequencer
+from ledger.moments import Moment
+
+if TYPE_CHECKING:
+    from app.registry import Departement
+
+Clock = Callable[[], datetime]
+KEYRING_SECONDS = 10.0
+
+
+def utc_now() -> datetime:
+    """Return the instant it is: the one place where a clock is read."""
+    return datetime.now(UTC)
+
+
+class Instance:
+    """What a command, a handler or a job needs; one for the life of the process."""
+
+    def __init__(self, settings: Settings, clock: Clock = utc_now) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.database: Database = settings.open()
+        self._rings: dict[str, tuple[float, Keyring]] = {}
+        self._ring_lock = threading.Lock()
+
+    def departement(self, code: str) -> "Departement":
+        """Return a département of this instance, or raise `UnknownDepartement`."""
+        return self.database.departement(code)
+
+    def moment(self, code: str) -> Moment:
+        """Return this instant, as the département sees it."""
+        return Moment(self.clock(), self.departement(code).zone)
+
+    def keyring(self, code: str) -> Keyring:
+        """Return the département's public keys, read again every ten seconds."""
+        with self._ring_lock:
+            read_at, ring = self._rings.get(code, (0.0, None))
+            if ring is None or time.monotonic() - read_at > KEYRING_SECONDS:
+                with self.database.begin(code, read_only=True) as session:
+                    ring = keyring(session, code, self.settings.key_secret)
+                self._rings[code] = time.monotonic(), ring
+            return ring
+
+    def signer(self, code: str) -> Signer:
+        """Return the département's private keys, unsealed; raises `NoKeys` or `KeysLocked`."""
+        with self.database.begin(code, read_only=True) as session:
+            return signer(session, code, self.settings.key_secret)
+
+    def step(self, code: str) -> int:
+        """Sequence one batch of what waits; return how many entries got their place."""
+        with self.database.begin(code, "sequencer") as session:
+            return sequencer.step(session, at=self.clock(), project=[project])
+
+    def drain(self, code: str) -> None:
+        """Sequence everything that waits; harmless beside another sequencer."""
+        while self.step(code):
+            pass
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.database.close()

@@ -1,0 +1,103 @@
+"""What runs by itself: the lapse, every night, once a day whatever the restarts."""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import date
+from hashlib import sha256
+from uuid import UUID
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.cron import CronTrigger
+from sqlalchemy import insert, select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.instance import Instance
+from app.models import job_run
+from app.registry import Departement
+from ledger.bulk import is_postgres
+from ledger.moments import Moment
+from redemption.lapsing import Lapse, due_lapses, lapse
+
+BY = "jobs"
+
+
+def lapse_what_is_due(session: Session, now: Moment) -> int:
+    """Let lapse every order and stage whose presentation date is past; returns how many.
+
+    Each act's id follows from the order, the stage and the day, so that a second run of the
+    same day is a replay.
+    """
+    due = due_lapses(session, now.day)
+    for found in due:
+        seed = f"lapse/{found.order}/{found.stage}/{now.day}".encode()
+        act = UUID(bytes=sha256(seed).digest()[:16], version=5)
+        lapse(session, Lapse(act, found.order, found.stage), by=BY, now=now)
+    return len(due)
+
+
+JOBS: dict[str, Callable[[Session, Moment], int]] = {"lapse": lapse_what_is_due}
+
+
+def run_once_a_day(instance: Instance, code: str, job: str) -> int | None:
+    """Run a job of a département unless it ran today; returns what it did, None if it had run.
+
+    The row of the day and what the job does are one transaction: a crash leaves neither, and a
+    second process that tries at the same instant finds the row.
+    """
+    now = instance.moment(code)
+    with suppress(IntegrityError), instance.database.begin(code) as session:
+        if is_postgres(session):  # a courtesy: the second process waits instead of failing
+            session.execute(
+                text("SELECT pg_advisory_xact_lock(hashtext(:job))"), {"job": job}
+            )
+        ran = select(job_run.c.day).where(job_run.c.job == job, job_run.c.day == now.day)
+        if session.scalar(ran) is not None:
+            return None
+        session.execute(insert(job_run).values(job=job, day=now.day, ran_at=now.at))
+        return JOBS[job](session, now)
+    return None
+
+
+def last_run(session: Session, job: str) -> date | None:
+    """Return the last day on which a job ran."""
+    chosen = (
+        select(job_run.c.day).where(job_run.c.job == job).order_by(job_run.c.day.desc())
+    )
+    return session.scalar(chosen.limit(1))
+
+
+def run_all(instance: Instance, tenant: Departement) -> dict[str, int | None]:
+    """Run every job of a département that has not run today, and sequence what they did."""
+    done = {job: run_once_a_day(instance, tenant.code, job) for job in JOBS}
+    if not instance.database.place.sequencer_is_apart:
+        instance.drain(tenant.code)
+    return done
+
+
+def schedule(instance: Instance) -> BackgroundScheduler:
+    """Return a scheduler that runs every job at 00:05 of each département, and at once to catch up.
+
+    00:05, because 02:30 happens twice one night a year, and not at all on another.
+    """
+    scheduler = BackgroundScheduler(timezone="UTC")
+    for tenant in instance.database.departements():
+        scheduler.add_job(
+            run_all,
+            CronTrigger(hour=0, minute=5, timezone=tenant.zone),
+            args=[instance, tenant],
+            misfire_grace_time=None,
+            coalesce=True,
+            id=f"nightly-{tenant.code}",
+        )
+        scheduler.add_job(run_all, args=[instance, tenant], id=f"catch-up-{tenant.code}")
+    return scheduler
+
+
+def run_until(instance: Instance, stop: threading.Event) -> None:
+    """Run the jobs until told to stop."""
+    scheduler = schedule(instance)
+    scheduler.start()
+    stop.wait()
+    scheduler.shutdown(wait=True)

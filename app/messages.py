@@ -1,0 +1,98 @@
+"""What people read: French first, English second; a refusal's sentence is found by its code.
+
+Catalogues are read from the .po files at the start: nothing compiled is kept in the tree.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from babel.dates import format_date
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_currency
+from babel.support import NullTranslations, Translations
+
+LANGUAGES = ("fr", "en")
+DOMAIN = "passnum"
+ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+@dataclass(frozen=True)
+class Messages:
+    """The sentences of one language."""
+
+    language: str
+    catalogue: NullTranslations
+
+    def text(self, message: str, **facts: Any) -> str:  # noqa: ANN401 - facts are what they are
+        """Return an interface text, written in French in the code, in this language."""
+        return self.catalogue.gettext(message).format_map(self._shown(facts))
+
+    def refusal(self, code: str, facts: Mapping[str, Any] | None = None) -> str:
+        """Return the sentence of a refusal, with its facts and what to do next."""
+        found = self.catalogue.gettext(f"refusal.{code}")
+        if found == f"refusal.{code}":
+            return code
+        return found.format_map(self._shown(facts or {}))
+
+    def word(self, kind: str, code: str) -> str:
+        """Return the name of a coded thing (a state, a funder) in this language."""
+        return self.catalogue.gettext(f"{kind}.{code}")
+
+    def euros(self, cents: int) -> str:
+        """Return an amount as it is written here: 1 234,50 €."""
+        return format_currency(cents / 100, "EUR", locale=self.language)
+
+    def day(self, day: date) -> str:
+        """Return a date as it is written here: 3 février 2020."""
+        return format_date(day, "long", locale=self.language)
+
+    def _shown(self, facts: Mapping[str, Any]) -> "_Facts":
+        shown = _Facts()
+        for name, value in facts.items():
+            if name.endswith("_cents") and isinstance(value, int):
+                shown[name.removesuffix("_cents")] = self.euros(value)
+            elif isinstance(value, str) and ISO_DAY.fullmatch(value):
+                shown[name] = self.day(date.fromisoformat(value))
+            elif isinstance(value, date):
+                shown[name] = self.day(value)
+            elif isinstance(value, list | tuple):
+                shown[name] = ", ".join(str(v) for v in value)
+            elif name == "reason" and isinstance(value, str):
+                shown[name] = self.catalogue.gettext(f"reason.{value}").removeprefix(
+                    "reason."
+                )
+            else:
+                shown[name] = value
+        return shown
+
+
+class _Facts(dict[str, Any]):
+    def __missing__(self, name: str) -> str:
+        return "?"
+
+
+@cache
+def messages(language: str) -> Messages:
+    """Return the sentences of a language; French for one that we do not speak."""
+    language = language if language in LANGUAGES else "fr"
+    path = Path(__file__).parent / "locale" / language / "LC_MESSAGES" / f"{DOMAIN}.po"
+    with path.open("rb") as file:
+        catalogue = read_po(file, locale=language, domain=DOMAIN)
+    compiled = BytesIO()
+    write_mo(compiled, catalogue)
+    compiled.seek(0)
+    return Messages(language, Translations(compiled, domain=DOMAIN))
+
+
+def spoken(environment: Mapping[str, str] = os.environ) -> Messages:
+    """Return the sentences of whoever sits at this terminal: English on request, else French."""
+    asked = environment.get("PASSNUM_LANG") or environment.get("LANG") or "fr"
+    return messages("en" if asked.lower().startswith("en") else "fr")

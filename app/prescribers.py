@@ -1,0 +1,53 @@
+"""For prescribers' desks: handing out."""
+
+from uuid import UUID
+
+import msgspec
+from litestar import Controller, Request, Response, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from litestar.status_codes import HTTP_200_OK
+
+from app.devices import Bearer
+from app.errors import unless_accepted
+from app.serving import Serving
+from issuance.hand_outs import HandOut, Need, Proof
+from redemption.hand_out import hand_out
+
+
+class DeskHandOut(msgspec.Struct, frozen=True):
+    """A hand-out by the desk that the token stands for."""
+
+    id: UUID
+    pic: bool
+    proof: Proof
+    carnet: int | None = None
+    serials: tuple[str, ...] = ()
+    category: str | None = None
+    need: Need | None = None
+
+
+class Prescribers(Controller):
+    """What a desk asks for."""
+
+    path = "/api/v1"
+
+    @post("/hand-outs", sync_to_thread=True, status_code=HTTP_200_OK)
+    def hand_outs(
+        self,
+        data: JSONBody[DeskHandOut],
+        request: Request[None, None, State],
+        bearer: NamedDependency[Bearer],
+        serving: NamedDependency[Serving],
+    ) -> Response[bytes]:
+        """Give a carnet, or single passes of it, to a person; once, whatever the retries."""
+        bearer.be("desk")
+        code = bearer.departement
+        asked = HandOut(desk=bearer.desk or "", **msgspec.structs.asdict(data))
+        with serving.instance.database.begin(code) as session:
+            answer = hand_out(
+                session, asked, by=bearer.id, now=serving.instance.moment(code)
+            )
+        serving.committed(code)
+        return unless_accepted(request, answer)

@@ -1,0 +1,31 @@
+"""The sequencer as a loop: steps while something waits, rests a little when nothing does."""
+
+import logging
+import threading
+
+from sqlalchemy.exc import DBAPIError
+
+from app.instance import Instance
+
+REST_SECONDS = 0.02
+RETRY_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+def run_until(instance: Instance, stop: threading.Event) -> None:
+    """Sequence every département until told to stop; two at once are harmless.
+
+    A database that goes away is waited for: nothing is lost, entries wait in their queue.
+    """
+    while not stop.is_set():
+        try:
+            stepped = sum(instance.step(t.code) for t in instance.database.departements())
+        except DBAPIError as error:
+            log.warning(
+                "the sequencer waits for the database: %s", type(error.orig).__name__
+            )
+            stop.wait(RETRY_SECONDS)
+            continue
+        if not stepped:
+            stop.wait(REST_SECONDS)

@@ -1,0 +1,106 @@
+"""One process that serves: web, counter, sequencer, and on SQLite the jobs too.
+
+On SQLite a lock on the folder keeps a second server out; the kernel lets go of it when the
+process dies, however it dies.  On PostgreSQL, `passnum sequencer` and `passnum jobs` may run
+apart, and several servers may share the database.
+"""
+
+import asyncio
+import fcntl
+import os
+import signal
+import socket
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from app import jobs, sequencing
+from app.instance import Instance
+from app.web import create_app
+from ledger.refusal import Refusal
+
+
+@dataclass(eq=False)
+class AlreadyServing(Refusal):
+    """Another process serves this folder."""
+
+    code = "already_serving"
+
+    process: str
+    folder: str
+
+
+@dataclass(eq=False)
+class PortTaken(Refusal):
+    """Something else listens on this port."""
+
+    code = "port_taken"
+
+    port: int
+
+
+def hold(folder: Path) -> int:
+    """Lock a folder for the life of this process, or raise `AlreadyServing`."""
+    handle = os.open(folder / "serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(handle, 64, 0).decode() or "?"
+        os.close(handle)
+        raise AlreadyServing(holder, str(folder)) from None
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, str(os.getpid()).encode(), 0)
+    return handle
+
+
+def probe(address: str, port: int) -> None:
+    """Raise `PortTaken` if nobody can listen there."""
+    with socket.socket() as probed:
+        probed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probed.bind((address, port))
+        except OSError:
+            raise PortTaken(port) from None
+
+
+def run(
+    instance: Instance, *, address: str, port: int, sequencer: bool, with_jobs: bool
+) -> None:
+    """Serve until SIGINT or SIGTERM; every scan that was acknowledged is committed."""
+    folder = instance.settings.data_dir
+    lock = hold(folder) if folder is not None else None
+    probe(address, port)
+    stop = threading.Event()
+    helpers = [
+        threading.Thread(target=work, args=(instance, stop), name=name)
+        for name, work, wanted in (
+            # On SQLite the counter's own thread steps the sequencer.
+            ("sequencer", sequencing.run_until, sequencer and folder is None),
+            ("jobs", jobs.run_until, with_jobs),
+        )
+        if wanted
+    ]
+
+    async def main() -> None:
+        server = Server(
+            create_app(instance), address=address, port=port, interface=Interfaces.ASGI
+        )
+        loop = asyncio.get_running_loop()
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(sign, server.stop)
+        for helper in helpers:
+            helper.start()
+        try:
+            await server.serve()
+        finally:
+            stop.set()
+            for helper in helpers:
+                await asyncio.to_thread(helper.join)
+
+    uvloop.run(main())
+    if lock is not None:
+        os.close(lock)

@@ -1,0 +1,84 @@
+"""What a running server holds: the instance, the gathered counters, the recognised tokens."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+from litestar import Request
+from litestar.datastructures import State
+
+from app.devices import Bearer, Bearers, NotSignedIn, departement_of
+from app.gathering import Gatherer
+from app.instance import Instance
+from app.registry import MalformedDepartement, UnknownDepartement
+from redemption.counter import Presented, Verdict, redeem
+
+
+class Serving:
+    """One for the life of a web process; closed when the server stops."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self.bearers = Bearers()
+        self._gatherers: dict[str, Gatherer] = {}
+        self._lock = threading.Lock()
+        self._on_postgres = instance.database.place.sequencer_is_apart
+
+    def gatherer(self, code: str) -> Gatherer:
+        """Return the counter of a département, made when it is first needed."""
+        with self._lock:
+            if code not in self._gatherers:
+                self._gatherers[code] = Gatherer(
+                    code,
+                    lambda scans: self._redeem(code, scans),
+                    threads=2 if self._on_postgres else 1,
+                    after=None if self._on_postgres else lambda: self.instance.step(code),
+                )
+            return self._gatherers[code]
+
+    def _redeem(self, code: str, scans: Sequence[Presented]) -> list[Verdict]:
+        now = self.instance.moment(code)
+        ring = self.instance.keyring(code)
+        with self.instance.database.begin(code) as session:
+            return redeem(session, scans, now=now, keyring=ring)
+
+    def committed(self, code: str) -> None:
+        """Have what was just committed sequenced soon, where no sequencer runs apart."""
+        if not self._on_postgres:
+            self.gatherer(code).nudge()
+
+    async def bearer(self, token: str) -> Bearer:
+        """Return who presents a token, or raise `NotSignedIn`."""
+        known = self.bearers.recall(token)
+        if known is not None:
+            return known
+        return await asyncio.to_thread(self._look_up, token)
+
+    def _look_up(self, token: str) -> Bearer:
+        code = departement_of(token)
+        try:
+            self.instance.departement(code)
+        except (UnknownDepartement, MalformedDepartement):
+            raise NotSignedIn from None
+        with self.instance.database.begin(code, read_only=True) as session:
+            return self.bearers.look_up(session, code, token)
+
+    def close(self) -> None:
+        """Answer what waits, then let go of everything."""
+        for gatherer in self._gatherers.values():
+            gatherer.close()
+        self.instance.close()
+
+
+async def provide_bearer(request: Request[None, None, State], serving: Serving) -> Bearer:
+    """Return who calls, from the Authorization header, or raise `NotSignedIn`."""
+    scheme, _space, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise NotSignedIn
+    return await serving.bearer(token.strip())
+
+
+async def provide_serving(state: State) -> Serving:
+    """Return what this server holds."""
+    serving: Serving = state.serving
+    return serving

@@ -1,0 +1,81 @@
+"""The web application: who answers what, and how refusals are told."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.static_files import create_static_files_router
+
+from app.departements import Departements
+from app.errors import closing, failed, malformed, refused
+from app.gathering import CounterClosedError
+from app.instance import Instance
+from app.mediators import Mediators
+from app.prescribers import Prescribers
+from app.public import Public
+from app.serving import Serving, provide_bearer, provide_serving
+from app.settings import read_settings
+from ledger.refusal import Refusal
+
+BODY_MAX = 2_000_000
+
+
+def create_app(instance: Instance) -> Litestar:
+    """Return the application over an instance, which it closes when it stops."""
+    serving = Serving(instance)
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        app.state.serving = serving
+        try:
+            yield
+        finally:
+            # In a thread, so that the loop goes on delivering answers meanwhile.
+            await asyncio.to_thread(serving.close)
+
+    return Litestar(
+        [
+            Mediators,
+            Prescribers,
+            Departements,
+            Public,
+            create_static_files_router(
+                "/static", directories=[Path(__file__).parent / "static"]
+            ),
+        ],
+        lifespan=[lifespan],
+        dependencies={
+            "serving": Provide(provide_serving),
+            "bearer": Provide(provide_bearer),
+        },
+        exception_handlers={
+            Refusal: refused,
+            ValidationException: malformed,
+            HTTPException: failed,
+            CounterClosedError: closing,
+        },
+        openapi_config=OpenAPIConfig(
+            title="Pass numérique",
+            version=version("passnum"),
+            path="/api/v1",
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            security=[{"bearer": []}],
+            components=Components(
+                security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer")}
+            ),
+        ),
+        request_max_body_size=BODY_MAX,
+    )
+
+
+def from_environment() -> Litestar:
+    """Return the application over the instance that the environment names; for worker processes."""
+    return create_app(Instance(read_settings()))

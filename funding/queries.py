@@ -1,0 +1,260 @@
+"""Reading the funds: the tranches of a call, and what each use of them falls to, funder by funder."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import BigInteger, ColumnElement, and_, case, cast, func, select, true
+from sqlalchemy.orm import Session
+
+from funding.allocation import split
+from funding.models import (
+    attribution,
+    calendar,
+    call,
+    capped_attribution,
+    capped_use,
+    convention,
+    convention_window,
+    programme,
+    segment,
+    share,
+    tranche,
+    tranche_budget,
+)
+from funding.operations import NotFound
+from funding.tranches import Calendar, TrancheRow, tranche_row
+from ledger import canonical
+from ledger.models import entry, log_leaf
+
+
+class FunderPart(msgspec.Struct, frozen=True):
+    """What falls to one funder of a tranche, in cents, beside the terms of its convention.
+
+    `weight` over `weights` is its rate in the newest share version.
+    """
+
+    convention: str
+    funder: str
+    basis: str
+    cap_cents: int | None
+    weight: int
+    weights: int
+    cents: int
+
+
+class _Terms(NamedTuple):
+    convention: str
+    funder: str
+    basis: str
+    cap_cents: int | None
+    weight: int
+
+
+def tranches(
+    session: Session, *, code: str | None = None, of_call: str | None = None
+) -> list[TrancheRow]:
+    """Return one tranche, those of a call, or all of them, by number; raises `NotFound`."""
+    if code is not None:
+        return [tranche_row(session, code)]
+    chosen = select(tranche.c.code).order_by(tranche.c.number)
+    if of_call is not None:
+        if session.scalar(select(call.c.code).where(call.c.code == of_call)) is None:
+            raise NotFound("call", of_call)
+        chosen = chosen.where(tranche.c.call == of_call)
+    return [tranche_row(session, found) for found in session.scalars(chosen).all()]
+
+
+def envelope(session: Session, number: int) -> int:
+    """Return what funders committed to a tranche, in cents."""
+    chosen = select(tranche_budget.c.envelope_cents).where(
+        tranche_budget.c.tranche == number
+    )
+    return int(session.scalars(chosen).one())
+
+
+def calendar_in_force(session: Session, number: int) -> Calendar:
+    """Return the newest calendar of a tranche."""
+    row = session.execute(
+        select(*[calendar.c[name] for name in Calendar.__struct_fields__])
+        .where(calendar.c.tranche == number)
+        .order_by(calendar.c.version.desc())
+        .limit(1)
+    ).one()
+    return Calendar(*row)
+
+
+def funder_parts(
+    session: Session,
+    number: int,
+    *,
+    happened_by: date | None = None,
+    known_by: int | None = None,
+) -> list[FunderPart]:
+    """Return what falls to each funder of a tranche, département first, EU last.
+
+    Without bounds, from the projection; with them (a day in the world, a log size), summed
+    again from the attributed entries.
+    """
+    terms = _terms(session, number)
+    if happened_by is None and known_by is None:
+        totals = {
+            s.id: s.cents
+            for s in session.execute(select(segment).where(segment.c.tranche == number))
+        }
+        capped = dict(
+            session.execute(
+                select(capped_use.c.convention, capped_use.c.capped_cents).where(
+                    capped_use.c.tranche == number
+                )
+            ).all()
+        )
+    else:
+        totals = _segment_totals(session, number, happened_by, known_by)
+        capped = _capped_totals(session, number, happened_by, known_by)
+    cents = dict.fromkeys((t.convention for t in terms), 0)
+    for row in session.execute(select(segment).where(segment.c.tranche == number)):
+        shares = canonical.decode(row.weights.encode())
+        parts = split([weight for _, _, weight in shares], totals.get(row.id, 0))
+        for (code, _, _), part_ in zip(shares, parts, strict=True):
+            cents[code] = cents.get(code, 0) + part_
+    residual = terms[0].convention
+    for code, used in capped.items():
+        cents[residual] += cents[code] - used
+        cents[code] = used
+    weights = sum(t.weight for t in terms)
+    return [
+        FunderPart(
+            t.convention,
+            t.funder,
+            t.basis,
+            t.cap_cents,
+            t.weight,
+            weights,
+            cents[t.convention],
+        )
+        for t in terms
+    ]
+
+
+def _terms(session: Session, number: int) -> list[_Terms]:
+    """Return the conventions that ever had a share of a tranche; weights of the newest version."""
+    rows = session.execute(
+        select(
+            convention.c.code,
+            convention.c.funder,
+            convention.c.basis,
+            convention.c.cap_cents,
+            share.c.weight,
+            share.c.priority,
+            share.c.version,
+        )
+        .join(convention, convention.c.code == share.c.convention)
+        .where(share.c.tranche == number)
+        .order_by(share.c.version, share.c.priority)
+    ).all()
+    newest = max(row.version for row in rows)
+    found: dict[str, _Terms] = {}
+    for row in rows:
+        weight = row.weight if row.version == newest else 0
+        found[row.code] = _Terms(row.code, row.funder, row.basis, row.cap_cents, weight)
+    order = {"DEPARTMENT": 0}
+    return sorted(
+        found.values(),
+        key=lambda t: order.get(t.funder, 2 if t.funder.startswith("EU_") else 1),
+    )
+
+
+def _segment_totals(
+    session: Session, number: int, happened_by: date | None, known_by: int | None
+) -> dict[int, int]:
+    signed = case(
+        (entry.c.uses == "undo", -entry.c.amount_cents), else_=entry.c.amount_cents
+    )
+    chosen = (
+        select(attribution.c.segment, cast(func.sum(signed), BigInteger))
+        .join(segment, segment.c.id == attribution.c.segment)
+        .join(log_leaf, log_leaf.c.idx == attribution.c.idx)
+        .join(entry, entry.c.id == log_leaf.c.entry_id)
+        .where(segment.c.tranche == number, _within(happened_by, known_by))
+        .group_by(attribution.c.segment)
+    )
+    return {key: int(total) for key, total in session.execute(chosen)}
+
+
+def _capped_totals(
+    session: Session, number: int, happened_by: date | None, known_by: int | None
+) -> dict[str, int]:
+    def under(column: ColumnElement[int]) -> ColumnElement[int]:
+        return case((column > convention.c.cap_cents, convention.c.cap_cents), else_=column)
+
+    brought = under(capped_attribution.c.uncapped_after) - under(
+        capped_attribution.c.uncapped_before
+    )
+    chosen = (
+        select(capped_attribution.c.convention, cast(func.sum(brought), BigInteger))
+        .join(convention, convention.c.code == capped_attribution.c.convention)
+        .join(attribution, attribution.c.idx == capped_attribution.c.idx)
+        .join(segment, segment.c.id == attribution.c.segment)
+        .join(log_leaf, log_leaf.c.idx == attribution.c.idx)
+        .join(entry, entry.c.id == log_leaf.c.entry_id)
+        .where(segment.c.tranche == number, _within(happened_by, known_by))
+        .group_by(capped_attribution.c.convention)
+    )
+    return {code: int(total) for code, total in session.execute(chosen)}
+
+
+def _within(happened_by: date | None, known_by: int | None) -> ColumnElement[bool]:
+    bounds: Sequence[ColumnElement[bool]] = [
+        *([entry.c.occurred_on <= happened_by] if happened_by is not None else []),
+        *([log_leaf.c.idx < known_by] if known_by is not None else []),
+    ]
+    return and_(true(), *bounds)
+
+
+def listed_calls(session: Session) -> Sequence[tuple[str, str, date]]:
+    """Return the calls: code, name, day of opening."""
+    rows = session.execute(
+        select(call.c.code, call.c.name, call.c.opened_on).order_by(call.c.code)
+    )
+    return rows.all()
+
+
+def listed_conventions(session: Session) -> Sequence[tuple[Any, ...]]:
+    """Return the conventions: code, call, funder, name, basis, payment mode, cap, window in force."""
+    newest = (
+        select(
+            convention_window.c.convention,
+            func.max(convention_window.c.version).label("version"),
+        )
+        .group_by(convention_window.c.convention)
+        .subquery()
+    )
+    return session.execute(
+        select(
+            convention.c.code,
+            convention.c.call,
+            convention.c.funder,
+            convention.c.name,
+            convention.c.basis,
+            convention.c.payment_mode,
+            convention.c.cap_cents,
+            convention_window.c.opens_on,
+            convention_window.c.closes_on,
+        )
+        .join(newest, newest.c.convention == convention.c.code)
+        .join(
+            convention_window,
+            (convention_window.c.convention == newest.c.convention)
+            & (convention_window.c.version == newest.c.version),
+        )
+        .order_by(convention.c.code)
+    ).all()
+
+
+def listed_programmes(session: Session) -> Sequence[tuple[str, str]]:
+    """Return the programmes: code, name."""
+    return session.execute(
+        select(programme.c.code, programme.c.name).order_by(programme.c.code)
+    ).all()

@@ -1,0 +1,79 @@
+"""The nightly doubt, on the counter's side: every pass counted again, on exactly one account."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from funding.models import tranche
+from issuance.models import handed_out, voucher_order
+from issuance.orders import order_row
+from ledger.audit import Check, Finding
+from ledger.models import entry
+from ledger.queries import derived_holdings
+from redemption.lapsing import STAGES, left_in
+from redemption.presented import lapsed_stages
+
+
+def stock_and_circulation_are_worth_their_passes(session: Session) -> Iterator[Finding]:
+    """What is in stock and in people's hands, counted pass by pass, is what the accounts hold."""
+    worth: Counter[tuple[str, str]] = Counter()
+    for number in session.scalars(
+        select(voucher_order.c.number).where(voucher_order.c.specimen.is_(False))
+    ).all():
+        order = order_row(session, number)
+        closed = lapsed_stages(session, number)
+        for stage in STAGES:
+            if stage not in closed:
+                passes = len(left_in(session, order, stage))
+                worth[stage, str(order.tranche)] += passes * order.face_cents
+    books = [str(number) for number in session.scalars(select(tranche.c.number))]
+    for h in derived_holdings(session, books):
+        if h.kind in STAGES and worth[h.kind, h.book] != h.cents:
+            yield Finding(
+                "passes_differ_from_money",
+                {
+                    "account": f"{h.kind}/{h.book}",
+                    "passes_cents": worth[h.kind, h.book],
+                    "account_cents": h.cents,
+                },
+            )
+
+
+def spent_passes_had_been_handed_out(session: Session) -> Iterator[Finding]:
+    """A pass is redeemed only after a hand-out."""
+    odd = session.execute(
+        select(entry.c.subject)
+        .outerjoin(handed_out, handed_out.c.serial == entry.c.subject)
+        .where(
+            entry.c.uses == "spend",
+            entry.c.kind == "redeemed",
+            handed_out.c.serial.is_(None),
+        )
+    )
+    for (serial,) in odd:
+        yield Finding("redeemed_not_handed_out", {"serial": serial})
+
+
+def hand_outs_moved_what_they_gave(session: Session) -> Iterator[Finding]:
+    """Each hand-out gave as many passes as its entry says."""
+    given = select(handed_out.c.entry_id, func.count().label("passes")).group_by(
+        handed_out.c.entry_id
+    )
+    counted = given.subquery()
+    rows = session.execute(
+        select(entry.c.id, entry.c.amount_cents, counted.c.passes)
+        .outerjoin(counted, counted.c.entry_id == entry.c.id)
+        .where(entry.c.kind == "handed_out")
+    )
+    for identifier, cents, passes in rows:
+        if not passes or cents % passes:
+            yield Finding("hand_out_differs", {"entry": str(identifier), "passes": passes})
+
+
+CHECKS: tuple[Check, ...] = (
+    stock_and_circulation_are_worth_their_passes,
+    spent_passes_had_been_handed_out,
+    hand_outs_moved_what_they_gave,
+)
