@@ -205,12 +205,11 @@ segment = table(
     CheckConstraint("cents >= 0", name="cents_count"),
 )
 
+# Written by the sequencer alone, for the leaves of its own batch, and derived again by the audit.
 attribution = table(
     "attribution",
-    Column(
-        "idx", Integer, ForeignKey("log_leaf.idx"), primary_key=True, autoincrement=False
-    ),
-    Column("segment", Integer, ForeignKey("segment.id"), nullable=False),
+    Column("idx", Integer, primary_key=True, autoincrement=False),
+    Column("segment", Integer, nullable=False),
     Column("cents_before", Cents, nullable=False),
 )
 

@@ -100,8 +100,7 @@ def perform(
     """
     asked = canonical.digest([act.name, request])
     opened = Attempt(act.id, act.name, asked, act.by, act.now.at)
-    fresh = open_attempts(session, [opened])
-    if not fresh:
+    if open_attempts(session, [opened]):
         return replays(session, [opened])[act.id]
     try:
         with session.begin_nested():
@@ -123,22 +122,25 @@ def facts_of(no: Refusal) -> dict[str, Any]:
 
 _OPEN = text(
     """
-    INSERT INTO attempt (id, act, request_hash, device, shown, received_at)
-    SELECT id, act, request_hash, device, shown, received_at
-    FROM unnest(CAST(:id AS uuid[]), CAST(:act AS text[]), CAST(:hash AS bytea[]),
-                CAST(:device AS text[]), CAST(:shown AS text[]), CAST(:received AS timestamptz[]))
-         AS r(id, act, request_hash, device, shown, received_at)
-    ORDER BY id
-    ON CONFLICT DO NOTHING
-    RETURNING id
+    WITH asked AS MATERIALIZED (
+      SELECT * FROM unnest(CAST(:id AS uuid[]), CAST(:act AS text[]), CAST(:hash AS bytea[]),
+                           CAST(:device AS text[]), CAST(:shown AS text[]),
+                           CAST(:received AS timestamptz[]))
+           AS r(id, act, request_hash, device, shown, received_at)),
+    fresh AS (
+      INSERT INTO attempt (id, act, request_hash, device, shown, received_at)
+      SELECT id, act, request_hash, device, shown, received_at FROM asked ORDER BY id
+      ON CONFLICT DO NOTHING
+      RETURNING id)
+    SELECT asked.id FROM asked LEFT JOIN fresh ON fresh.id = asked.id WHERE fresh.id IS NULL
     """
 )
 
 
 def open_attempts(session: Session, attempts: Sequence[Attempt]) -> set[UUID]:
-    """Write the attempts that are new, and return their ids; the others are replays.
+    """Write the attempts that are new; return the ids of the others, which are replays.
 
-    Waits for another transaction that is writing the same attempt.
+    Each id once.  Waits for another transaction that is writing the same attempt.
     """
     if is_postgres(session):
         rows = session.execute(
@@ -155,23 +157,21 @@ def open_attempts(session: Session, attempts: Sequence[Attempt]) -> set[UUID]:
         return set(rows.scalars())
     # BEGIN IMMEDIATE made us the only writer.
     known = set(_known(session, [a.id for a in attempts]))
-    fresh = {a.id: a for a in reversed(attempts) if a.id not in known}
+    fresh = [
+        {
+            "id": a.id,
+            "act": a.act,
+            "request_hash": a.hash,
+            "device": a.device,
+            "shown": a.shown,
+            "received_at": a.received,
+        }
+        for a in attempts
+        if a.id not in known
+    ]
     if fresh:
-        session.execute(
-            attempt.insert(),
-            [
-                {
-                    "id": a.id,
-                    "act": a.act,
-                    "request_hash": a.hash,
-                    "device": a.device,
-                    "shown": a.shown,
-                    "received_at": a.received,
-                }
-                for a in fresh.values()
-            ],
-        )
-    return set(fresh)
+        session.execute(attempt.insert(), fresh)
+    return known
 
 
 _KNOWN = text("SELECT a.id FROM json_each(:ids) AS r JOIN attempt AS a ON a.id = r.value")

@@ -38,10 +38,10 @@ class Holder(NamedTuple):
 
 
 def record(session: Session, entries: Sequence[Entry]) -> set[UUID]:
-    """Write entries and queue them for the log; return the ids of those that won their right.
+    """Write entries and queue them for the log; return the ids of those that lost their right.
 
-    An entry whose right is already used is left out, silently: the caller knows it from the
-    ids, and explains it with `holders`.  An undo without its spend is an IntegrityError.
+    An entry whose right is already used is left out: the caller explains it with `holders`.
+    An undo without its spend is an IntegrityError.
     """
     if not entries:
         return set()
@@ -52,12 +52,12 @@ def record(session: Session, entries: Sequence[Entry]) -> set[UUID]:
 
 def must_record(session: Session, entries: Sequence[Entry]) -> None:
     """Write all of these entries, or raise `RightUsed` for the first that lost."""
-    won = record(session, entries)
-    for lost in entries:
-        if lost.id not in won:
-            right = lost.right
+    lost = record(session, entries)
+    for late in entries:
+        if late.id in lost:
+            right = late.right
             if right is None:
-                raise ValueError(f"an entry {lost.id} exists already")
+                raise ValueError(f"an entry {late.id} exists already")
             holder = holders(session, [right])[right]
             raise RightUsed(right.uses, right.subject, holder.kind)
 
@@ -83,26 +83,29 @@ def holders(session: Session, rights: Iterable[Right]) -> dict[Right, Holder]:
 
 _RECORD = text(
     """
-    WITH won AS (
+    WITH told AS MATERIALIZED (
+      SELECT * FROM unnest(
+        CAST(:id AS uuid[]), CAST(:act_id AS uuid[]), CAST(:kind AS text[]),
+        CAST(:occurred_at AS timestamptz[]), CAST(:occurred_on AS date[]),
+        CAST(:recorded_at AS timestamptz[]), CAST(:actor AS text[]),
+        CAST(:debit_id AS bigint[]), CAST(:credit_id AS bigint[]),
+        CAST(:amount_cents AS bigint[]), CAST(:uses AS text[]), CAST(:subject AS text[]),
+        CAST(:turn AS bigint[]), CAST(:body AS bytea[]), CAST(:leaf_hash AS bytea[]))
+      WITH ORDINALITY AS r(id, act_id, kind, occurred_at, occurred_on, recorded_at, actor,
+                           debit_id, credit_id, amount_cents, uses, subject, turn,
+                           body, leaf_hash, place)),
+    won AS (
       INSERT INTO entry (id, act_id, kind, occurred_at, occurred_on, recorded_at, actor,
                          debit_id, credit_id, amount_cents, uses, subject, turn,
                          body, body_version, leaf_hash)
       SELECT id, act_id, kind, occurred_at, occurred_on, recorded_at, actor,
              debit_id, credit_id, amount_cents, uses, subject, turn, body, :version, leaf_hash
-      FROM unnest(CAST(:id AS uuid[]), CAST(:act_id AS uuid[]), CAST(:kind AS text[]),
-                  CAST(:occurred_at AS timestamptz[]), CAST(:occurred_on AS date[]),
-                  CAST(:recorded_at AS timestamptz[]), CAST(:actor AS text[]),
-                  CAST(:debit_id AS bigint[]), CAST(:credit_id AS bigint[]),
-                  CAST(:amount_cents AS bigint[]), CAST(:uses AS text[]),
-                  CAST(:subject AS text[]), CAST(:turn AS bigint[]),
-                  CAST(:body AS bytea[]), CAST(:leaf_hash AS bytea[]))
-           WITH ORDINALITY AS r(id, act_id, kind, occurred_at, occurred_on, recorded_at, actor,
-                                debit_id, credit_id, amount_cents, uses, subject, turn,
-                                body, leaf_hash, place)
-      ORDER BY subject, place
+      FROM told ORDER BY subject, place
       ON CONFLICT DO NOTHING
-      RETURNING id)
-    INSERT INTO pending (entry_id) SELECT id FROM won RETURNING entry_id
+      RETURNING id),
+    queued AS (
+      INSERT INTO pending (entry_id) SELECT id FROM won)
+    SELECT told.id FROM told LEFT JOIN won ON won.id = told.id WHERE won.id IS NULL
     """
 )
 
@@ -138,18 +141,18 @@ def _record_as_only_writer(session: Session, entries: Sequence[Entry]) -> set[UU
     # BEGIN IMMEDIATE made us the only writer: what we read now stays true until we commit.
     rights = [e.right for e in entries if e.right is not None]
     taken: set[Right] = set(_used(session, rights)) if rights else set()
-    winners = []
+    winners, lost = [], set()
     for candidate in entries:
         if candidate.right is not None:
             if candidate.right in taken:
+                lost.add(candidate.id)
                 continue
             taken.add(candidate.right)
         winners.append(candidate)
-    if not winners:
-        return set()
-    session.execute(entry.insert(), [_row(e) for e in winners])
-    session.execute(pending.insert(), [{"entry_id": e.id} for e in winners])
-    return {e.id for e in winners}
+    if winners:
+        session.execute(entry.insert(), [_row(e) for e in winners])
+        session.execute(pending.insert(), [{"entry_id": e.id} for e in winners])
+    return lost
 
 
 _USED = text(

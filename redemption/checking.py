@@ -28,6 +28,7 @@ class State(StrEnum):
     NOT_HANDED_OUT = "not_handed_out"
     LAPSED = "lapsed"
     TOO_LATE = "too_late"
+    MISTYPED = "mistyped_code"
     CODES_LOCKED = "codes_locked"
 
 

@@ -28,6 +28,7 @@ ACT = "redeem"
 WORKSHOP_UNKNOWN = "workshop_unknown"
 OTHER_SITE = "other_site"
 CODES_LOCKED = "codes_locked"
+MISTYPED = "mistyped_code"
 
 
 class Scan(msgspec.Struct, frozen=True):
@@ -86,32 +87,48 @@ def redeem(
     is not judged and not kept: it can be sent again once its workshop is known.  A fixed
     number of statements, whatever the length of the queue.
     """
-    told: dict[UUID, Verdict] = {}
     workshops = _workshops(session, {p.scan.workshop for p in queue})
-    sendable: dict[UUID, Presented] = {}
-    attempted: dict[UUID, Attempt] = {}
-    for p in queue:
+    verdicts: list[Verdict | None] = [None] * len(queue)
+    first_seen: dict[UUID, int] = {}
+    attempted: list[tuple[int, Attempt]] = []
+    for place, p in enumerate(queue):
         problem = _unfit(p, workshops)
         if problem is not None:
-            told[p.scan.id] = Verdict(p.scan.id, problem)
-            continue
-        asked = _attempt(p, now)
-        first = attempted.setdefault(p.scan.id, asked)
-        sendable.setdefault(p.scan.id, p)
-        if first.hash != asked.hash:
-            told[p.scan.id] = Verdict(p.scan.id, ACT_REUSED)
-    # The attempt is written first: whoever comes second with the same id must find it.
-    fresh = (
-        attempts.open_attempts(session, list(attempted.values())) if attempted else set()
-    )
-    if len(fresh) < len(attempted):
-        late = [a for a in attempted.values() if a.id not in fresh]
-        for answer in attempts.replays(session, late).values():
-            told[answer.act] = _replayed(answer)
-    if fresh:
-        batch = [p for p in sendable.values() if p.scan.id in fresh]
-        told |= _judge_and_record(session, batch, now, keyring)
-    return [told[p.scan.id] for p in queue]
+            verdicts[place] = Verdict(p.scan.id, problem)
+        elif first_seen.setdefault(p.scan.id, place) == place:
+            attempted.append((place, _attempt(p, now)))
+    if attempted:
+        # The attempt is written first: whoever comes second with the same id must find it.
+        replayed = attempts.open_attempts(session, [a for _, a in attempted])
+        fresh = attempted
+        if replayed:
+            fresh = [(place, a) for place, a in attempted if a.id not in replayed]
+            late = [a for _, a in attempted if a.id in replayed]
+            for answer in attempts.replays(session, late).values():
+                verdicts[first_seen[answer.act]] = _replayed(answer)
+        if fresh:
+            batch = [queue[place] for place, _ in fresh]
+            judged = _judge_and_record(session, batch, now, keyring)
+            for (place, _), verdict in zip(fresh, judged, strict=True):
+                verdicts[place] = verdict
+    return [
+        v or _same_again(queue, verdicts, first_seen, n) for n, v in enumerate(verdicts)
+    ]
+
+
+def _same_again(
+    queue: Sequence[Presented],
+    verdicts: Sequence[Verdict | None],
+    first_seen: Mapping[UUID, int],
+    place: int,
+) -> Verdict:
+    """Return the verdict of a scan that stands twice in one queue: the first one's, if it is the same."""
+    scan = queue[place].scan
+    first = first_seen[scan.id]
+    verdict = verdicts[first]
+    if verdict is None or queue[first].scan != scan:
+        return Verdict(scan.id, ACT_REUSED)
+    return verdict
 
 
 def _workshops(session: Session, ids: set[UUID]) -> dict[UUID, int]:
@@ -166,94 +183,62 @@ def _told(
 
 def _judge_and_record(
     session: Session, batch: Sequence[Presented], now: Moment, keyring: Keyring
-) -> dict[UUID, Verdict]:
+) -> list[Verdict]:
     recognised = recognise(session, [p.scan.token for p in batch], keyring)
-    found = [r for r in recognised if r.row is not None]
-    orders = presented.orders(session, {r.row.order for r in found if r.row})
+    found = [seen.row for seen in recognised if seen.row is not None]
+    orders = presented.orders(session, {row.order for row in found})
     places = presented.places(
         session, {p.scan.workshop for p in batch}, {o.tranche for o in orders.values()}
     )
     # The gates stay held, so that a lapse waits for us or we see that it closed them.
     lapsed = presented.closed_gates(session, orders)
-    told: dict[UUID, Verdict] = {}
-    refused: list[tuple[UUID, str, dict[str, Any]]] = []
+    spent = spenders(session, [row for row in found if row.held])
+    verdicts: list[Verdict] = []
     entries: list[Entry] = []
-    spent = spenders(session, [r.row for r in found if r.row is not None and r.row.held])
+    refused: list[tuple[UUID, str, dict[str, Any]]] = []
     for p, seen in zip(batch, recognised, strict=True):
+        verdict = entry = None
         if seen.row is None:
-            refused.append((p.scan.id, seen.refusal or Reason.UNKNOWN, seen.facts))
-            continue
-        row, order = seen.row, orders[seen.row.order]
-        place = places[p.scan.workshop, order.tranche]
-        holder = spent.get(row.serial)
-        facts = PassFacts(
-            holder.kind if holder else None, row.handed_out, row.order in lapsed
-        )
-        reason = judge(facts, order, place, now.day)
-        entry = _entry(reason, p, row, order, place, now)
-        if entry is None:
-            refused.append(
-                (p.scan.id, reason, _explained(reason, row, order, place, holder))
-            )
+            code, facts = seen.refusal or Reason.UNKNOWN, seen.facts
         else:
+            row, order = seen.row, orders[seen.row.order]
+            place = places[p.scan.workshop, order.tranche]
+            holder = spent.get(row.serial) if row.held else None
+            known = PassFacts(
+                holder.kind if holder else None, row.handed_out, row.order in lapsed
+            )
+            code = judge(known, order, place, now.day)
+            entry = _entry(code, p, row, order, place, now)
+            facts = {} if entry else _explained(code, row, order, place, holder)
+        if entry is not None:
             entries.append(entry)
-    won = record(session, entries)
-    _keep_cases(session, [e for e in entries if e.kind != "redeemed"])
-    lost = [e for e in entries if e.id not in won]
-    winners = holders(session, [e.right for e in lost if e.right]) if lost else {}
-    for entry in entries:
-        if entry.id in won:
-            told[entry.id] = Verdict(
-                entry.id, _OF_KIND[entry.kind], entry.facts["serial"], entry.cents or None
-            )
-        elif entry.right is not None:
-            # Another scan spent the pass while we were judging: the database said who won.
-            facts_ = {
-                "serial": entry.facts["serial"],
-                **where_and_when(winners[entry.right]),
-            }
-            refused.append((entry.id, Reason.ALREADY_REDEEMED, facts_))
-    attempts.refuse(session, refused)
-    for scan, code, facts_ in refused:
-        told[scan] = _told(scan, code, facts_)
-    return told
-
-
-def recognise(session: Session, texts: Sequence[str], keyring: Keyring) -> list["Seen"]:
-    """Tell which pass each text is, or what is wrong with the paper; changes nothing.
-
-    A token is compared with the digest made at issuance; its signature is verified only where
-    the pass is unknown, to tell a forgery from a voucher that the ledger has lost.
-    """
-    by_serial: dict[int, tuple[str, bytes]] = {}
-    by_code: dict[int, bytes] = {}
-    problems: dict[int, tuple[str, dict[str, Any]]] = {}
-    for place, text in enumerate(texts):
-        try:
-            if codes.looks_like_code(text):
-                _read_code(text, keyring, place, by_code, problems)
-            else:
-                token = tokens.from_text(text)
-                face = tokens.split(token)
-                by_serial[place] = str(face.serial), token
-        except (tokens.ForgedToken, codes.MistypedCode) as no:
-            problems[place] = (
-                no.code if no.code != "mistyped_code" else Reason.UNKNOWN,
-                {"part": no.part},
-            )
-    rows = presented.passes(session, (serial for serial, _ in by_serial.values()))
-    coded = presented.passes_by_code(session, by_code.values())
-    seen = []
-    for place in range(len(texts)):
-        if place in problems:
-            seen.append(Seen(None, *problems[place]))
-        elif place in by_code:
-            row = coded.get(by_code[place])
-            seen.append(Seen(row, None if row else Reason.UNKNOWN, {}))
+            verdict = Verdict(entry.id, code, entry.facts["serial"], entry.cents or None)
         else:
-            serial, token = by_serial[place]
-            seen.append(_match(rows.get(serial), token, keyring))
-    return seen
+            refused.append((p.scan.id, code, facts))
+            verdict = _told(p.scan.id, code, facts)
+        verdicts.append(verdict)
+    lost = record(session, entries)
+    _keep_cases(session, [e for e in entries if e.kind != "redeemed"])
+    if lost:
+        late = [e for e in entries if e.id in lost and e.right is not None]
+        told = _too_late_by_a_moment(session, late)
+        refused += told.values()
+        verdicts = [_told(*told[v.id]) if v.id in told else v for v in verdicts]
+    attempts.refuse(session, refused)
+    return verdicts
+
+
+def _too_late_by_a_moment(
+    session: Session, lost: Sequence[Entry]
+) -> dict[UUID, tuple[UUID, str, dict[str, Any]]]:
+    """Explain scans whose pass another one spent while we were judging: the database said who won."""
+    winners = holders(session, [e.right for e in lost if e.right is not None])
+    told: dict[UUID, tuple[UUID, str, dict[str, Any]]] = {}
+    for e in lost:
+        if e.right is not None:
+            facts = {"serial": e.facts["serial"], **where_and_when(winners[e.right])}
+            told[e.id] = (e.id, Reason.ALREADY_REDEEMED, facts)
+    return told
 
 
 class Seen(NamedTuple):
@@ -264,20 +249,57 @@ class Seen(NamedTuple):
     facts: dict[str, Any]
 
 
-def _read_code(
-    text: str,
-    keyring: Keyring,
-    place: int,
-    by_code: dict[int, bytes],
-    problems: dict[int, tuple[str, dict[str, Any]]],
-) -> None:
+def recognise(session: Session, texts: Sequence[str], keyring: Keyring) -> list[Seen]:
+    """Tell which pass each text is, or what is wrong with the paper; changes nothing.
+
+    A token is compared with the digest made at issuance; its signature is verified only where
+    the pass is unknown, to tell a forgery from a voucher that the ledger has lost.
+    """
+    read = [_read(text, keyring) for text in texts]
+    rows = presented.passes(session, [r.serial for r in read if r.serial is not None])
+    digests = [r.code_digest for r in read if r.code_digest is not None]
+    coded = presented.passes_by_code(session, digests) if digests else {}
+    seen = []
+    for r in read:
+        if r.token is not None and r.serial is not None:
+            seen.append(_match(rows.get(r.serial), r.token, keyring))
+        elif r.code_digest is not None:
+            row = coded.get(r.code_digest)
+            seen.append(Seen(row, None if row else Reason.UNKNOWN, {}))
+        else:
+            seen.append(Seen(None, r.refusal, r.facts))
+    return seen
+
+
+class _Read(NamedTuple):
+    """What a text says before the ledger is asked: a token and its serial, a code, or neither."""
+
+    token: bytes | None
+    serial: str | None
+    code_digest: bytes | None
+    refusal: str | None
+    facts: dict[str, Any]
+
+
+def _read(text: str, keyring: Keyring) -> _Read:
+    try:
+        if codes.looks_like_code(text):
+            return _read_code(text, keyring)
+        token = tokens.from_text(text)
+        return _Read(token, str(tokens.split(token).serial), None, None, {})
+    except tokens.ForgedToken as no:
+        return _Read(None, None, None, Reason.FORGED, {"part": no.part})
+    except codes.MistypedCode as no:
+        return _Read(None, None, None, MISTYPED, {"part": no.part})
+
+
+def _read_code(text: str, keyring: Keyring) -> _Read:
     departement, code = codes.normalise(text)
     if departement not in (None, keyring.departement):
-        problems[place] = Reason.UNKNOWN, {"departement": departement}
-    elif keyring.code_key is None:
-        problems[place] = CODES_LOCKED, {}
-    else:
-        by_code[place] = codes.lookup_digest(keyring.code_key, code)
+        return _Read(None, None, None, Reason.UNKNOWN, {"departement": departement})
+    if keyring.code_key is None:
+        return _Read(None, None, None, CODES_LOCKED, {})
+    return _Read(None, None, codes.lookup_digest(keyring.code_key, code), None, {})
 
 
 def _match(row: PassRow | None, token: bytes, keyring: Keyring) -> Seen:

@@ -22,7 +22,6 @@ class PassRow(NamedTuple):
     serial: str
     order: int
     token_digest: bytes
-    code_digest: bytes
     handed_out: bool
     spent: int | None
     undone: int | None
@@ -39,25 +38,32 @@ class PassRow(NamedTuple):
 
 
 _PASSES = """
-    SELECT v.serial, v.order_number, v.token_digest, v.code_digest,
+    SELECT v.serial, v.order_number, v.token_digest,
            h.serial IS NOT NULL AS handed_out,
            (SELECT max(e.turn) FROM entry AS e WHERE e.uses = 'spend' AND e.subject = v.serial) AS spent,
-           (SELECT max(e.turn) FROM entry AS e WHERE e.uses = 'undo' AND e.subject = v.serial) AS undone
+           (SELECT max(e.turn) FROM entry AS e WHERE e.uses = 'undo' AND e.subject = v.serial) AS undone{also}
     FROM {source} JOIN voucher AS v ON v.{key} = r.sought
     LEFT JOIN handed_out AS h ON h.serial = v.serial
 """
 _PG_BY_SERIAL = text(
-    _PASSES.format(source="unnest(CAST(:sought AS text[])) AS r(sought)", key="serial")
+    _PASSES.format(
+        source="unnest(CAST(:sought AS text[])) AS r(sought)", key="serial", also=""
+    )
 )
 _PG_BY_CODE = text(
     _PASSES.format(
-        source="unnest(CAST(:sought AS bytea[])) AS r(sought)", key="code_digest"
+        source="unnest(CAST(:sought AS bytea[])) AS r(sought)",
+        key="code_digest",
+        also=", v.code_digest",
     )
 )
-_LITE = "(SELECT value AS sought FROM json_each(:sought)) AS r"
-_LITE_BY_SERIAL = text(_PASSES.format(source=_LITE, key="serial")).columns(
-    handed_out=Flag()
-)
+_LITE_BY_SERIAL = text(
+    _PASSES.format(
+        source="(SELECT value AS sought FROM json_each(:sought)) AS r",
+        key="serial",
+        also="",
+    )
+).columns(handed_out=Flag())
 
 
 def passes(session: Session, serials: Iterable[str]) -> dict[str, PassRow]:
@@ -84,10 +90,13 @@ def passes_by_code(session: Session, digests: Iterable[bytes]) -> dict[bytes, Pa
         return {}
     if is_postgres(session):
         rows = session.execute(_PG_BY_CODE, {"sought": bytes_array(sought)}).all()
-        return {row.code_digest: PassRow._make(row) for row in rows}
-    serials = [session.scalar(_LITE_BY_CODE, {"sought": digest}) for digest in sought]
-    found = passes(session, [serial for serial in serials if serial is not None])
-    return {row.code_digest: row for row in found.values()}
+        return {row.code_digest: PassRow._make(row[:-1]) for row in rows}
+    serials = {
+        serial: digest
+        for digest in sought
+        if (serial := session.scalar(_LITE_BY_CODE, {"sought": digest})) is not None
+    }
+    return {serials[row.serial]: row for row in passes(session, serials).values()}
 
 
 _ORDERS = """

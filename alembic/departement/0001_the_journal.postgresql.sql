@@ -31,6 +31,16 @@ CREATE TABLE checkpoint (
   CONSTRAINT ck_checkpoint_root_size CHECK (length(root) = 32)
 );
 
+CREATE TABLE log_leaf (
+  idx BIGINT NOT NULL,
+  entry_id UUID NOT NULL,
+  leaf_hash BYTEA NOT NULL,
+  CONSTRAINT pk_log_leaf PRIMARY KEY (idx),
+  CONSTRAINT ck_log_leaf_idx_counts CHECK (idx >= 0),
+  CONSTRAINT ck_log_leaf_leaf_size CHECK (length(leaf_hash) = 32),
+  CONSTRAINT uq_log_leaf_entry_id UNIQUE (entry_id)
+);
+
 CREATE TABLE log_state (
   id BIGINT NOT NULL,
   size BIGINT NOT NULL,
@@ -47,6 +57,13 @@ CREATE TABLE log_tile (
   CONSTRAINT pk_log_tile PRIMARY KEY (level, n),
   CONSTRAINT ck_log_tile_place_counts CHECK (level >= 0 AND n >= 0),
   CONSTRAINT ck_log_tile_tile_is_full CHECK (length(hashes) = 8192)
+);
+
+CREATE TABLE pending (
+  seq BIGINT GENERATED ALWAYS AS IDENTITY,
+  entry_id UUID NOT NULL,
+  CONSTRAINT pk_pending PRIMARY KEY (seq),
+  CONSTRAINT uq_pending_entry_id UNIQUE (entry_id)
 );
 
 CREATE TABLE balance (
@@ -114,23 +131,4 @@ CREATE TABLE refusal (
   facts TEXT NOT NULL,
   CONSTRAINT pk_refusal PRIMARY KEY (id),
   CONSTRAINT fk_refusal_id FOREIGN KEY(id) REFERENCES attempt (id)
-);
-
-CREATE TABLE log_leaf (
-  idx BIGINT NOT NULL,
-  entry_id UUID NOT NULL,
-  leaf_hash BYTEA NOT NULL,
-  CONSTRAINT pk_log_leaf PRIMARY KEY (idx),
-  CONSTRAINT ck_log_leaf_idx_counts CHECK (idx >= 0),
-  CONSTRAINT ck_log_leaf_leaf_size CHECK (length(leaf_hash) = 32),
-  CONSTRAINT uq_log_leaf_entry_id UNIQUE (entry_id),
-  CONSTRAINT fk_log_leaf_entry_id FOREIGN KEY(entry_id) REFERENCES entry (id)
-);
-
-CREATE TABLE pending (
-  seq BIGINT GENERATED ALWAYS AS IDENTITY,
-  entry_id UUID NOT NULL,
-  CONSTRAINT pk_pending PRIMARY KEY (seq),
-  CONSTRAINT uq_pending_entry_id UNIQUE (entry_id),
-  CONSTRAINT fk_pending_entry_id FOREIGN KEY(entry_id) REFERENCES entry (id)
 );

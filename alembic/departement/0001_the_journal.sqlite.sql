@@ -34,6 +34,17 @@ CREATE TABLE checkpoint (
 )
  STRICT;
 
+CREATE TABLE log_leaf (
+  idx INTEGER NOT NULL,
+  entry_id TEXT NOT NULL,
+  leaf_hash BLOB NOT NULL,
+  CONSTRAINT pk_log_leaf PRIMARY KEY (idx),
+  CONSTRAINT ck_log_leaf_idx_counts CHECK (idx >= 0),
+  CONSTRAINT ck_log_leaf_leaf_size CHECK (length(leaf_hash) = 32),
+  CONSTRAINT uq_log_leaf_entry_id UNIQUE (entry_id)
+)
+ STRICT;
+
 CREATE TABLE log_state (
   id INTEGER NOT NULL,
   size INTEGER NOT NULL,
@@ -51,6 +62,13 @@ CREATE TABLE log_tile (
   CONSTRAINT pk_log_tile PRIMARY KEY (level, n),
   CONSTRAINT ck_log_tile_place_counts CHECK (level >= 0 AND n >= 0),
   CONSTRAINT ck_log_tile_tile_is_full CHECK (length(hashes) = 8192)
+)
+ STRICT;
+
+CREATE TABLE pending (
+  seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+  entry_id TEXT NOT NULL,
+  CONSTRAINT uq_pending_entry_id UNIQUE (entry_id)
 )
  STRICT;
 
@@ -122,25 +140,5 @@ CREATE TABLE refusal (
   facts TEXT NOT NULL,
   CONSTRAINT pk_refusal PRIMARY KEY (id),
   CONSTRAINT fk_refusal_id FOREIGN KEY(id) REFERENCES attempt (id)
-)
- STRICT;
-
-CREATE TABLE log_leaf (
-  idx INTEGER NOT NULL,
-  entry_id TEXT NOT NULL,
-  leaf_hash BLOB NOT NULL,
-  CONSTRAINT pk_log_leaf PRIMARY KEY (idx),
-  CONSTRAINT ck_log_leaf_idx_counts CHECK (idx >= 0),
-  CONSTRAINT ck_log_leaf_leaf_size CHECK (length(leaf_hash) = 32),
-  CONSTRAINT uq_log_leaf_entry_id UNIQUE (entry_id),
-  CONSTRAINT fk_log_leaf_entry_id FOREIGN KEY(entry_id) REFERENCES entry (id)
-)
- STRICT;
-
-CREATE TABLE pending (
-  seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
-  entry_id TEXT NOT NULL,
-  CONSTRAINT uq_pending_entry_id UNIQUE (entry_id),
-  CONSTRAINT fk_pending_entry_id FOREIGN KEY(entry_id) REFERENCES entry (id)
 )
  STRICT;

@@ -1,3 +1,10 @@
+CREATE TABLE attribution (
+  idx BIGINT NOT NULL,
+  segment BIGINT NOT NULL,
+  cents_before BIGINT NOT NULL,
+  CONSTRAINT pk_attribution PRIMARY KEY (idx)
+);
+
 CREATE TABLE call (
   code TEXT NOT NULL,
   name TEXT NOT NULL,
@@ -89,6 +96,16 @@ CREATE TABLE calendar (
   CONSTRAINT fk_calendar_entry_id FOREIGN KEY(entry_id) REFERENCES entry (id)
 );
 
+CREATE TABLE capped_attribution (
+  idx BIGINT NOT NULL,
+  convention TEXT NOT NULL,
+  uncapped_before BIGINT NOT NULL,
+  uncapped_after BIGINT NOT NULL,
+  CONSTRAINT pk_capped_attribution PRIMARY KEY (idx, convention),
+  CONSTRAINT fk_capped_attribution_idx FOREIGN KEY(idx) REFERENCES attribution (idx),
+  CONSTRAINT fk_capped_attribution_convention FOREIGN KEY(convention) REFERENCES convention (code)
+);
+
 CREATE TABLE capped_use (
   convention TEXT NOT NULL,
   tranche BIGINT NOT NULL,
@@ -174,23 +191,4 @@ CREATE TABLE share (
   CONSTRAINT fk_share_convention_call FOREIGN KEY(convention, call) REFERENCES convention (code, call),
   CONSTRAINT ck_share_weight_counts CHECK (weight >= 0),
   CONSTRAINT ck_share_priority_counts CHECK (priority >= 0)
-);
-
-CREATE TABLE attribution (
-  idx BIGINT NOT NULL,
-  segment BIGINT NOT NULL,
-  cents_before BIGINT NOT NULL,
-  CONSTRAINT pk_attribution PRIMARY KEY (idx),
-  CONSTRAINT fk_attribution_idx FOREIGN KEY(idx) REFERENCES log_leaf (idx),
-  CONSTRAINT fk_attribution_segment FOREIGN KEY(segment) REFERENCES segment (id)
-);
-
-CREATE TABLE capped_attribution (
-  idx BIGINT NOT NULL,
-  convention TEXT NOT NULL,
-  uncapped_before BIGINT NOT NULL,
-  uncapped_after BIGINT NOT NULL,
-  CONSTRAINT pk_capped_attribution PRIMARY KEY (idx, convention),
-  CONSTRAINT fk_capped_attribution_idx FOREIGN KEY(idx) REFERENCES attribution (idx),
-  CONSTRAINT fk_capped_attribution_convention FOREIGN KEY(convention) REFERENCES convention (code)
 );

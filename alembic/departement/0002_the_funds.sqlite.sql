@@ -1,3 +1,11 @@
+CREATE TABLE attribution (
+  idx INTEGER NOT NULL,
+  segment INTEGER NOT NULL,
+  cents_before INTEGER NOT NULL,
+  CONSTRAINT pk_attribution PRIMARY KEY (idx)
+)
+ STRICT;
+
 CREATE TABLE call (
   code TEXT NOT NULL,
   name TEXT NOT NULL,
@@ -95,6 +103,17 @@ CREATE TABLE calendar (
 )
  STRICT;
 
+CREATE TABLE capped_attribution (
+  idx INTEGER NOT NULL,
+  convention TEXT NOT NULL,
+  uncapped_before INTEGER NOT NULL,
+  uncapped_after INTEGER NOT NULL,
+  CONSTRAINT pk_capped_attribution PRIMARY KEY (idx, convention),
+  CONSTRAINT fk_capped_attribution_idx FOREIGN KEY(idx) REFERENCES attribution (idx),
+  CONSTRAINT fk_capped_attribution_convention FOREIGN KEY(convention) REFERENCES convention (code)
+)
+ STRICT;
+
 CREATE TABLE capped_use (
   convention TEXT NOT NULL,
   tranche INTEGER NOT NULL,
@@ -187,26 +206,5 @@ CREATE TABLE share (
   CONSTRAINT fk_share_convention_call FOREIGN KEY(convention, call) REFERENCES convention (code, call),
   CONSTRAINT ck_share_weight_counts CHECK (weight >= 0),
   CONSTRAINT ck_share_priority_counts CHECK (priority >= 0)
-)
- STRICT;
-
-CREATE TABLE attribution (
-  idx INTEGER NOT NULL,
-  segment INTEGER NOT NULL,
-  cents_before INTEGER NOT NULL,
-  CONSTRAINT pk_attribution PRIMARY KEY (idx),
-  CONSTRAINT fk_attribution_idx FOREIGN KEY(idx) REFERENCES log_leaf (idx),
-  CONSTRAINT fk_attribution_segment FOREIGN KEY(segment) REFERENCES segment (id)
-)
- STRICT;
-
-CREATE TABLE capped_attribution (
-  idx INTEGER NOT NULL,
-  convention TEXT NOT NULL,
-  uncapped_before INTEGER NOT NULL,
-  uncapped_after INTEGER NOT NULL,
-  CONSTRAINT pk_capped_attribution PRIMARY KEY (idx, convention),
-  CONSTRAINT fk_capped_attribution_idx FOREIGN KEY(idx) REFERENCES attribution (idx),
-  CONSTRAINT fk_capped_attribution_convention FOREIGN KEY(convention) REFERENCES convention (code)
 )
  STRICT;

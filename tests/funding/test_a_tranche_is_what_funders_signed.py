@@ -1,5 +1,8 @@
 """A tranche is what funders signed: anything else is refused, remembered, and leaves nothing behind."""
 
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import msgspec
@@ -390,3 +393,41 @@ def test_the_same_weights_written_in_another_order_are_the_same_split(session):
     ).all()
     order = {n: [c for number, c in rows if number == n] for n in (2, 3)}
     assert order[2] == order[3]
+
+
+def at_once(work, count: int = 8) -> list:
+    """Run the work in as many threads, all let go together; return what each came to."""
+    barrier = threading.Barrier(count)
+
+    def one(turn: int):
+        barrier.wait()
+        return work(turn)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(one, range(count)))
+
+
+def test_of_eight_calls_opened_at_once_under_one_code_seven_are_told_it_is_taken(database):
+    def open_it(turn: int) -> str:
+        request = funds.OpenCall(new_id(), "AAP", f"Appel {turn}")
+        with database.begin("23") as session:
+            return funds.open_call(session, request, by="test", now=NOW).code
+
+    assert Counter(at_once(open_it)) == {"accepted": 1, "code_taken": 7}
+
+
+def test_amendments_signed_at_once_are_versions_one_after_the_other(database):
+    with database.begin("23") as session:
+        a_world(session)
+
+    def change(turn: int) -> str:
+        request = ChangeShares(new_id(), "T1", {"DEP": turn + 1}, date(2020, 3, 1))
+        with database.begin("23") as session:
+            return change_shares(session, request, by="test", now=NOW).code
+
+    assert Counter(at_once(change)) == {"accepted": 8}
+    with database.begin("23") as session:
+        versions = session.scalars(
+            select(share_version.c.version).order_by(share_version.c.version)
+        ).all()
+    assert list(versions) == list(range(1, 10))

@@ -156,7 +156,7 @@ def test_a_typed_code_spends_like_the_qr(opened):
             scan_of(code[:-1] + ("0" if code[-1] != "0" else "1"), workshop, AT), MANAGER
         )
         verdicts = redeem(session, [typed, wrong], now=AT, keyring=world.ring)
-        assert [v.verdict for v in verdicts] == ["accepted", "unknown"]
+        assert [v.verdict for v in verdicts] == ["accepted", "mistyped_code"]
         assert [v.verdict for v in scanned(session, world, workshop, serials[0])] == [
             "already_redeemed"
         ]

@@ -63,24 +63,21 @@ def kept(session, site: int = 3) -> list[tuple]:
     return [(n, start.isoformat(), end.isoformat()) for n, start, end in rows]
 
 
-@pytest.mark.parametrize(
-    "days",
-    [
-        ("2020-04-01", "2020-04-30"),
-        ("2020-06-30", "2020-12-31"),
-        ("2020-01-01", "2020-03-31"),
-        ("2020-01-01", "2020-02-28"),
-    ],
-)
-def test_days_that_are_not_after_the_last_ones_are_refused(opened, days):
+def test_days_that_are_not_after_the_last_ones_are_refused(opened):
     database, _ = opened
     with database.begin("23") as session:
         done(accrediting(session, "2020-03-01", "2020-06-30"))
-        answer = accrediting(session, *days)
-        assert (answer.code, answer.facts) == (
-            "already_accredited",
-            {"site": "lieu-3", "until": "2020-06-30"},
-        )
+        for days in [
+            ("2020-04-01", "2020-04-30"),
+            ("2020-06-30", "2020-12-31"),
+            ("2020-01-01", "2020-03-31"),
+            ("2020-01-01", "2020-02-28"),
+        ]:
+            answer = accrediting(session, *days)
+            assert (answer.code, answer.facts) == (
+                "already_accredited",
+                {"site": "lieu-3", "until": "2020-06-30"},
+            ), days
         assert kept(session) == [(0, "2020-03-01", "2020-06-30")]
 
 
@@ -135,10 +132,10 @@ def test_a_candidate_site_is_refused_until_it_has_a_siret(opened):
     }  # fmt: skip
     with database.begin("23") as session:
         candidate = clean(row, imported_on=NOW.day).site
-        save_site(session, candidate, imported=False, by="test", now=NOW)
+        save_site(session, candidate, dated=True, by="test", now=NOW)
         assert accrediting(session, "2020-03-01", site="lieu-9").code == "candidate_site"
         named = clean(row | {"pivot": "35600000000048"}, imported_on=NOW.day).site
-        save_site(session, named, imported=False, by="test", now=NOW)
+        save_site(session, named, dated=True, by="test", now=NOW)
         done(accrediting(session, "2020-03-01", site="lieu-9"))
 
 
@@ -162,42 +159,44 @@ def by_hand(session, **changes) -> None:
     session.execute(insert(accreditation).values(row | changes))
 
 
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [
-        ({"previous_until": date(2020, 3, 31)}, "fk_accreditation_previous"),
-        ({"number": 2, "previous": 1}, "fk_accreditation_previous"),
-        ({"valid_from": date(2020, 6, 30)}, "ck_accreditation_one_after_another"),
-        ({"number": 2}, "ck_accreditation_one_after_another"),
-        ({"previous_until": None}, "ck_accreditation_one_after_another"),
-        (
-            {
-                "valid_from": date(2020, 4, 1),
-                "previous": None,
-                "previous_until": date(2020, 1, 1),
-            },
-            "ck_accreditation_one_after_another",
-        ),
-        (
-            {"previous": None, "previous_until": None},
-            "ck_accreditation_one_after_another",
-        ),
-    ],
-)
-def test_raw_sql_cannot_make_two_hold_at_once(opened, changes, named):
+FOREIGN = "fk_accreditation_previous|FOREIGN KEY constraint failed"  # SQLite names none
+CHECKED = "ck_accreditation_one_after_another"
+OVERLAPS = [
+    ({"previous_until": date(2020, 3, 31)}, FOREIGN),
+    ({"number": 2, "previous": 1}, FOREIGN),
+    ({"valid_from": date(2020, 6, 30)}, CHECKED),
+    ({"number": 2}, CHECKED),
+    ({"previous_until": None}, CHECKED),
+    ({"previous": None, "previous_until": None}, CHECKED),
+]
+
+
+def test_raw_sql_cannot_make_two_hold_at_once(opened):
     database, _ = opened
     with database.begin("23") as session:
         done(accrediting(session, "2020-03-01", "2020-06-30"))
-    # SQLite does not name the foreign key that it refuses.
-    words = "FOREIGN KEY constraint failed" if named.startswith("fk_") else named
-    with (
-        pytest.raises(IntegrityError, match=f"{named}|{words}"),
-        database.begin("23") as session,
-    ):
-        by_hand(session, **changes)
+    for changes, named in OVERLAPS:
+        with (
+            pytest.raises(IntegrityError, match=named),
+            database.begin("23") as session,
+        ):
+            by_hand(session, **changes)
     with database.begin("23") as session:
         by_hand(session)
         assert [n for n, *_ in kept(session)] == [0, 1]
+
+
+def test_raw_sql_cannot_name_a_day_without_the_accreditation_that_ended_on_it(opened):
+    database, _ = opened
+    with database.begin("23") as session:
+        done(accrediting(session, "2020-03-01", "2020-06-30"))
+    with pytest.raises(IntegrityError, match=CHECKED), database.begin("23") as session:
+        by_hand(
+            session,
+            valid_from=date(2020, 4, 1),
+            previous=None,
+            previous_until=date(2020, 1, 1),
+        )
 
 
 def test_raw_sql_cannot_stretch_days_over_those_that_follow(opened):

@@ -1,0 +1,77 @@
+"""The real application and the real programs, over the data of a test."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from app.database import Database, FilesPlace
+from app.instance import Clock, Instance
+from app.settings import Settings
+from tests.builders import SECRET
+from tests.conftest import NUMBERS, moment, postgres_place
+
+PASSNUM = str(Path(sys.executable).with_name("passnum"))
+FEBRUARY = moment("2020-02-03", 14).at
+
+
+def at_that_time() -> datetime:
+    """Tell the time of the stories of 2020: a Monday afternoon in February."""
+    return FEBRUARY
+
+
+def an_instance(database: Database, folder: Path, clock: Clock = at_that_time) -> Instance:
+    """Return an instance over the database of a test, with the key secret of the tests."""
+    instance = Instance(Settings(folder, {}, SECRET), clock)
+    instance.database.close()
+    instance.database = database
+    return instance
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return the environment of a program: ours, without what this machine may have set."""
+    kept = {
+        k: v for k, v in os.environ.items() if not k.startswith(("PASSNUM_", "LANG", "LC_"))
+    }
+    # A source tree stays clean, and a pipe shows what was printed before a kill.
+    return kept | {"PYTHONUNBUFFERED": "1"} | more
+
+
+def passnum(
+    *arguments: object, env: Mapping[str, str] | None = None, stdin: str | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run the command to its end and return what it printed."""
+    return subprocess.run(
+        [PASSNUM, *map(str, arguments)],
+        check=False, capture_output=True, text=True, timeout=60, input=stdin,
+        env=dict(env) if env is not None else environment(),
+    )  # fmt: skip
+
+
+@contextmanager
+def a_database(
+    request: pytest.FixtureRequest, engine: str, folder: Path
+) -> Iterator[Database]:
+    """Yield a database like that of the fixture, for as long as a whole file needs it."""
+    if engine == "sqlite":
+        for file in request.getfixturevalue("sqlite_template").glob("*.db"):
+            shutil.copy(file, folder / file.name)
+        database = Database(FilesPlace(folder))
+        yield database
+        database.close()
+        return
+    template = request.getfixturevalue("postgres_template")
+    server = request.getfixturevalue("server")
+    name = f"t{next(NUMBERS)}"
+    server.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    server.run(f"REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC")
+    database = Database(postgres_place(server, name))
+    yield database
+    database.close()
+    server.run(f"DROP DATABASE {name} WITH (FORCE)")
