@@ -8,6 +8,7 @@ a tenant column, so no query can cross.
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from sqlalchemy.orm import Session
 from app import registry
 from app.migrating import ROLES, upgrade
 from app.registry import Departement, UnknownDepartement, schema_of
+from ledger.refusal import Refusal
 
 Role = Literal["app", "sequencer", "owner"]
 
@@ -25,6 +27,49 @@ _ENTER = text(
     "SELECT set_config('search_path', :schema, true), set_config('role', :role, true),"
     " set_config('transaction_read_only', :read_only, true)"
 )
+
+
+@dataclass(eq=False)
+class NoInstance(Refusal):
+    """Nothing has been made in this folder yet."""
+
+    code = "no_instance"
+
+    folder: str
+
+
+LOGINS: dict[Role, str] = {
+    "app": "PASSNUM_DATABASE_URL",
+    "owner": "PASSNUM_OWNER_URL",
+    "sequencer": "PASSNUM_SEQUENCER_URL",
+}
+
+
+@dataclass(eq=False)
+class LoginMissing(Refusal):
+    """The URL of a login that this act needs is not set."""
+
+    code = "login_missing"
+
+    variable: str
+
+
+@dataclass(eq=False)
+class DatabaseUnreachable(Refusal):
+    """The database does not answer, or cannot write; `why` is its own first line."""
+
+    code = "database_unreachable"
+
+    why: str
+
+
+@dataclass(eq=False)
+class DepartementExists(Refusal):
+    """The département is on this instance already."""
+
+    code = "departement_exists"
+
+    departement: str
 
 
 class PostgresPlace:
@@ -39,7 +84,9 @@ class PostgresPlace:
         }
 
     def engine(self, role: Role) -> Engine:
-        """Return the engine of a login; KeyError tells which URL is missing."""
+        """Return the engine of a login, or raise `LoginMissing`."""
+        if role not in self._engines:
+            raise LoginMissing(LOGINS[role])
         return self._engines[role]
 
     @contextmanager
@@ -114,7 +161,9 @@ class FilesPlace:
 
     @contextmanager
     def registry(self, *, write: bool = False) -> Iterator[Connection]:
-        """Open a transaction on the list of départements."""
+        """Open a transaction on the list of départements, or raise `NoInstance`."""
+        if not write and not (self.folder / "registry.db").exists():
+            raise NoInstance(str(self.folder))
         with self._engine("registry", create=True).connect() as connection:
             connection = connection.execution_options(read_only=not write)  # noqa: PLW2901
             with connection.begin():
@@ -122,7 +171,7 @@ class FilesPlace:
 
     def migrate_registry(self) -> None:
         """Make the folder, and bring the list of départements to the newest schema."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self.registry(write=True) as connection:
             upgrade(connection, "registry")
 
@@ -141,6 +190,8 @@ class FilesPlace:
 def sqlite_engine(path: Path, *, create: bool = False) -> Engine:
     """Return an engine whose commits are on the disk and whose append-only triggers cannot be skirted."""
     mode = "rwc" if create else "rw"
+    if create and not path.exists():
+        path.touch(mode=0o600)  # nobody else reads the ledger
     engine = create_engine(
         f"sqlite:///file:{quote(str(path))}?mode={mode}&uri=true",
         connect_args={"timeout": 10},
@@ -205,9 +256,12 @@ class Database:
     def add_departement(self, tenant: Departement) -> None:
         """Make a département: its schema or file, migrated, then its line in the registry.
 
-        On PostgreSQL the roles and the schema must exist: `bootstrap_sql` says how.
+        On PostgreSQL the roles and the schema must exist: `bootstrap_sql` says how.  Refused
+        with `departement_exists`.
         """
         self.place.migrate_registry()
+        if any(known.code == tenant.code for known in self.departements()):
+            raise DepartementExists(tenant.code)
         self.place.migrate(tenant.code)
         with self.place.registry(write=True) as connection, Session(connection) as session:
             registry.add(session, tenant)

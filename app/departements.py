@@ -5,6 +5,7 @@ from typing import Any
 
 from litestar import Controller, get
 from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
 
 from app.devices import Bearer
 from app.reconciliations import as_json
@@ -22,9 +23,9 @@ class Departements(Controller):
         self,
         bearer: NamedDependency[Bearer],
         serving: NamedDependency[Serving],
-        call: str | None = None,
-        as_of: date | None = None,
-        known_by: date | None = None,
+        call: FromQuery[str | None] = None,
+        as_of: FromQuery[date | None] = None,
+        known_by: FromQuery[date | None] = None,
     ) -> dict[str, Any]:
         """Reconcile all tranches, or those of a call, with their sum."""
         return self._reconciled(bearer, serving, None, call, as_of, known_by)
@@ -32,11 +33,11 @@ class Departements(Controller):
     @get("/{tranche:str}", sync_to_thread=True)
     def one(
         self,
-        tranche: str,
+        tranche: FromPath[str],
         bearer: NamedDependency[Bearer],
         serving: NamedDependency[Serving],
-        as_of: date | None = None,
-        known_by: date | None = None,
+        as_of: FromQuery[date | None] = None,
+        known_by: FromQuery[date | None] = None,
     ) -> dict[str, Any]:
         """Reconcile one tranche; `as_of` is a day in the world, `known_by` one of the books."""
         return self._reconciled(bearer, serving, tranche, None, as_of, known_by)

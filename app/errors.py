@@ -1,5 +1,6 @@
 """Refusals and failures as problem+json (RFC 9457): a stable code for machines, a sentence for people."""
 
+import logging
 from typing import Any
 
 import msgspec
@@ -33,6 +34,8 @@ STATUSES = {
     "does_not_reconcile": HTTP_500_INTERNAL_SERVER_ERROR,
 }
 PROBLEM = "application/problem+json"
+
+log = logging.getLogger(__name__)
 
 
 def language_of(request: "Request[Any, Any, Any]") -> Messages:
@@ -85,10 +88,31 @@ def malformed(
 
 def failed(request: "Request[Any, Any, Any]", error: HTTPException) -> Response[bytes]:
     """Tell a plain HTTP failure (no such page, method not allowed…)."""
-    code = {404: "no_such_page", 405: "method_not_allowed", 413: "too_large"}.get(
-        error.status_code, "failed"
-    )
+    code = {
+        400: "malformed",
+        404: "no_such_page",
+        405: "method_not_allowed",
+        413: "too_large",
+    }.get(error.status_code, "failed")
     return problem(error.status_code, code, language_of(request).refusal(code, {}))
+
+
+def unfit(request: "Request[Any, Any, Any]", error: Exception) -> Response[bytes]:
+    """Tell that a value is one that no database can hold."""
+    del error
+    return problem(
+        HTTP_400_BAD_REQUEST, "malformed", language_of(request).refusal("malformed", {})
+    )
+
+
+def broken(request: "Request[Any, Any, Any]", error: Exception) -> Response[bytes]:
+    """Tell that the failure is ours, without its inside, and leave a trace for who runs the server.
+
+    The path is not logged: that of a pass is worth money.
+    """
+    log.error("a request failed: %s", type(error).__name__, exc_info=error)
+    sentence = language_of(request).refusal("failed", {})
+    return problem(HTTP_500_INTERNAL_SERVER_ERROR, "failed", sentence)
 
 
 def closing(

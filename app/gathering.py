@@ -6,6 +6,7 @@ writers never fight for the file.
 """
 
 import asyncio
+import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -14,6 +15,8 @@ from typing import NamedTuple
 from redemption.counter import Presented, Verdict
 
 MOST_SCANS = 1_000
+
+log = logging.getLogger(__name__)
 
 Flush = Callable[[Sequence[Presented]], list[Verdict]]
 
@@ -92,12 +95,19 @@ class Gatherer:
             batch, stopping = self._take()
             if batch:
                 self._answer(batch)
-            if (
-                self._after is not None
-            ):  # under load the queue is never empty: the log gets its turn
-                self._after()
-        while self._after is not None and self._after():
+            self._step()  # under load the queue is never empty: the log gets its turn
+        while self._step():
             pass
+
+    def _step(self) -> bool:
+        """Step the sequencer; what fails is tried again after the next flush, nothing is lost."""
+        if self._after is None:
+            return False
+        try:
+            return self._after() > 0
+        except Exception:
+            log.exception("the sequencer could not step")
+            return False
 
     def _take(self) -> tuple[list[_Waiting], bool]:
         """Wait for something, then take what waits, up to a flush's worth."""

@@ -2,15 +2,14 @@
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import date
 from hashlib import sha256
 from uuid import UUID
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
-from sqlalchemy import insert, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import insert, select
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from app.instance import Instance
@@ -47,17 +46,23 @@ def run_once_a_day(instance: Instance, code: str, job: str) -> int | None:
     second process that tries at the same instant finds the row.
     """
     now = instance.moment(code)
-    with suppress(IntegrityError), instance.database.begin(code) as session:
-        if is_postgres(session):  # a courtesy: the second process waits instead of failing
-            session.execute(
-                text("SELECT pg_advisory_xact_lock(hashtext(:job))"), {"job": job}
-            )
+    with instance.database.begin(code) as session:
+        if not _first_today(session, job, now):
+            return None
+        return JOBS[job](session, now)
+
+
+def _first_today(session: Session, job: str, now: Moment) -> bool:
+    row = {"job": job, "day": now.day, "ran_at": now.at}
+    if not is_postgres(session):  # BEGIN IMMEDIATE made us the only writer
         ran = select(job_run.c.day).where(job_run.c.job == job, job_run.c.day == now.day)
         if session.scalar(ran) is not None:
-            return None
-        session.execute(insert(job_run).values(job=job, day=now.day, ran_at=now.at))
-        return JOBS[job](session, now)
-    return None
+            return False
+        session.execute(insert(job_run).values(row))
+        return True
+    # A second process waits here for the first, then finds its row.
+    written = postgresql.insert(job_run).values(row).on_conflict_do_nothing()
+    return session.scalar(written.returning(job_run.c.job)) is not None
 
 
 def last_run(session: Session, job: str) -> date | None:

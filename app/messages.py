@@ -59,8 +59,8 @@ class Messages:
         for name, value in facts.items():
             if name.endswith("_cents") and isinstance(value, int):
                 shown[name.removesuffix("_cents")] = self.euros(value)
-            elif isinstance(value, str) and ISO_DAY.fullmatch(value):
-                shown[name] = self.day(date.fromisoformat(value))
+            elif isinstance(value, str) and (day := _as_day(value)) is not None:
+                shown[name] = self.day(day)
             elif isinstance(value, date):
                 shown[name] = self.day(value)
             elif isinstance(value, list | tuple):
@@ -72,6 +72,13 @@ class Messages:
             else:
                 shown[name] = value
         return shown
+
+
+def _as_day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if ISO_DAY.fullmatch(text) else None
+    except ValueError:
+        return None
 
 
 class _Facts(dict[str, Any]):

@@ -1,5 +1,6 @@
 """For prescribers' desks: handing out."""
 
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -15,6 +16,9 @@ from app.serving import Serving
 from issuance.hand_outs import HandOut, Need, Proof
 from redemption.hand_out import hand_out
 
+# A word of a request: no line of prose, and nothing a database cannot hold.
+Word = Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[^\x00]*$")]
+
 
 class DeskHandOut(msgspec.Struct, frozen=True):
     """A hand-out by the desk that the token stands for."""
@@ -22,9 +26,9 @@ class DeskHandOut(msgspec.Struct, frozen=True):
     id: UUID
     pic: bool
     proof: Proof
-    carnet: int | None = None
-    serials: tuple[str, ...] = ()
-    category: str | None = None
+    carnet: Annotated[int, msgspec.Meta(ge=1, le=2**31)] | None = None
+    serials: Annotated[tuple[Word, ...], msgspec.Meta(max_length=1_000)] = ()
+    category: Word | None = None
     need: Need | None = None
 
 

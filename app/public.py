@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from litestar import Controller, MediaType, Request, Response, get
 from litestar.datastructures import State
 from litestar.di import NamedDependency
+from litestar.params import FromPath
 from litestar.status_codes import HTTP_200_OK, HTTP_404_NOT_FOUND
 
 from app.errors import language_of
@@ -58,25 +59,24 @@ class Public(Controller):
         names = [tenant.name for tenant in serving.instance.database.departements()]
         return page("home.html", language_of(request), departements=names)
 
-    @get(["/V/{token:str}", "/v/{token:str}"], sync_to_thread=True)
+    @get("/v/{token:str}", sync_to_thread=True)
+    def voucher_in_lower_case(
+        self, token: FromPath[str], request: Asked, serving: NamedDependency[Serving]
+    ) -> Response[str]:
+        """Show a pass, for a reader that put the address in lower case."""
+        return _shown(token, request, serving)
+
+    @get("/V/{token:str}", sync_to_thread=True)
     def voucher(
-        self, token: str, request: Asked, serving: NamedDependency[Serving]
+        self, token: FromPath[str], request: Asked, serving: NamedDependency[Serving]
     ) -> Response[str]:
         """Show a pass, from the address in its QR code; changes nothing."""
-        seen = _look(serving, token)
-        unknown = seen.state in {PassState.FORGED, PassState.UNKNOWN}
-        m = language_of(request)
-        return page(
-            "pass.html",
-            m,
-            status=HTTP_404_NOT_FOUND if unknown else HTTP_200_OK,
-            cue=CUES.get(seen.state, "no"),
-            title=m.word("pass_title", seen.state.value),
-            text=m.text(f"pass_text.{seen.state.value}", **msgspec.structs.asdict(seen)),
-            seen=seen,
-            euros=m.euros(seen.cents) if seen.cents is not None else None,
-            good_until=m.day(seen.good_until) if seen.good_until is not None else None,
-        )
+        return _shown(token, request, serving)
+
+    @get("/api/v1/openapi.json", sync_to_thread=False)
+    def description(self, request: Asked) -> dict[str, Any]:
+        """Describe the API, for programs."""
+        return request.app.openapi_schema.to_schema()
 
     @get("/health", sync_to_thread=True)
     def health(self, serving: NamedDependency[Serving]) -> dict[str, Any]:
@@ -85,6 +85,23 @@ class Public(Controller):
             "status": "ok",
             "departements": len(serving.instance.database.departements()),
         }
+
+
+def _shown(token: str, request: Asked, serving: Serving) -> Response[str]:
+    seen = _look(serving, token)
+    unknown = seen.state in {PassState.FORGED, PassState.UNKNOWN}
+    m = language_of(request)
+    return page(
+        "pass.html",
+        m,
+        status=HTTP_404_NOT_FOUND if unknown else HTTP_200_OK,
+        cue=CUES.get(seen.state, "no"),
+        title=m.word("pass_title", seen.state.value),
+        text=m.text(f"pass_text.{seen.state.value}", **msgspec.structs.asdict(seen)),
+        seen=seen,
+        euros=m.euros(seen.cents) if seen.cents is not None else None,
+        good_until=m.day(seen.good_until) if seen.good_until is not None else None,
+    )
 
 
 def _look(serving: Serving, token: str) -> Look:

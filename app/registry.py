@@ -21,7 +21,7 @@ departement = Table(
     sqlite_strict=True,
 )
 
-CODE = re.compile(r"(?:\d\d|2[AB]|9[78]\d)")
+CODE = re.compile(r"(?:[0-9][0-9]|2[AB]|9[78][0-9])")
 
 
 @dataclass(eq=False)

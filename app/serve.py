@@ -7,10 +7,12 @@ apart, and several servers may share the database.
 
 import asyncio
 import fcntl
+import gc
 import os
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,12 +70,28 @@ def probe(address: str, port: int) -> None:
 
 
 def run(
-    instance: Instance, *, address: str, port: int, sequencer: bool, with_jobs: bool
+    instance: Instance,
+    *,
+    address: str,
+    port: int,
+    sequencer: bool,
+    with_jobs: bool,
+    ready: Callable[[], object],
 ) -> None:
-    """Serve until SIGINT or SIGTERM; every scan that was acknowledged is committed."""
+    """Serve until SIGINT or SIGTERM; every scan that was acknowledged is committed.
+
+    Raises `AlreadyServing`, `PortTaken`, and `KeysLocked` when the secret is not the one that
+    sealed the keys; calls `ready` once none of them can come any more.
+    """
     folder = instance.settings.data_dir
     lock = hold(folder) if folder is not None else None
     probe(address, port)
+    for tenant in instance.database.departements():
+        instance.keyring(tenant.code)
+    # Requests make many small objects that die young: look for cycles less often.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    ready()
     stop = threading.Event()
     helpers = [
         threading.Thread(target=work, args=(instance, stop), name=name)

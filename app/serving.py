@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from litestar import Request
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 
 from app.devices import Bearer, Bearers, NotSignedIn, departement_of
 from app.gathering import Gatherer
@@ -23,6 +24,11 @@ class Serving:
         self._gatherers: dict[str, Gatherer] = {}
         self._lock = threading.Lock()
         self._on_postgres = instance.database.place.sequencer_is_apart
+
+    def start(self) -> None:
+        """Sequence what a crash may have left waiting, where no sequencer runs apart."""
+        for tenant in self.instance.database.departements():
+            self.committed(tenant.code)
 
     def gatherer(self, code: str) -> Gatherer:
         """Return the counter of a département, made when it is first needed."""
@@ -70,7 +76,9 @@ class Serving:
         self.instance.close()
 
 
-async def provide_bearer(request: Request[None, None, State], serving: Serving) -> Bearer:
+async def provide_bearer(
+    request: Request[None, None, State], serving: NamedDependency[Serving]
+) -> Bearer:
     """Return who calls, from the Authorization header, or raise `NotSignedIn`."""
     scheme, _space, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:

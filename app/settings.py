@@ -1,11 +1,12 @@
 """What the environment says, read once at the start."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.database import Database, FilesPlace, PostgresPlace, Role
+from app.database import LOGINS, Database, FilesPlace, PostgresPlace, Role
 from ledger.refusal import Refusal
 
 
@@ -47,14 +48,9 @@ def read_settings(
     PostgreSQL instance; PASSNUM_DATA_DIR a folder; PASSNUM_KEY_FILE or PASSNUM_KEY_PASSPHRASE
     what seals the keys.
     """
-    named: dict[Role, str] = {
-        "app": "PASSNUM_DATABASE_URL",
-        "owner": "PASSNUM_OWNER_URL",
-        "sequencer": "PASSNUM_SEQUENCER_URL",
-    }
     urls: dict[Role, str] = {
         role: _with_driver(environment[name])
-        for role, name in named.items()
+        for role, name in LOGINS.items()
         if environment.get(name)
     }
     if data_dir is None and environment.get("PASSNUM_DATA_DIR"):
@@ -67,7 +63,7 @@ def read_settings(
 
 
 def _with_driver(url: str) -> str:
-    return url.replace("postgresql://", "postgresql+psycopg://", 1)
+    return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
 
 
 def _secret(environment: Mapping[str, str], data_dir: Path | None) -> bytes | None:

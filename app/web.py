@@ -13,9 +13,10 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.static_files import create_static_files_router
+from sqlalchemy.exc import DataError
 
 from app.departements import Departements
-from app.errors import closing, failed, malformed, refused
+from app.errors import broken, closing, failed, malformed, refused, unfit
 from app.gathering import CounterClosedError
 from app.instance import Instance
 from app.mediators import Mediators
@@ -35,6 +36,7 @@ def create_app(instance: Instance) -> Litestar:
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         app.state.serving = serving
+        await asyncio.to_thread(serving.start)
         try:
             yield
         finally:
@@ -60,12 +62,15 @@ def create_app(instance: Instance) -> Litestar:
             Refusal: refused,
             ValidationException: malformed,
             HTTPException: failed,
+            DataError: unfit,
+            OverflowError: unfit,
+            Exception: broken,
             CounterClosedError: closing,
         },
         openapi_config=OpenAPIConfig(
             title="Pass numérique",
             version=version("passnum"),
-            path="/api/v1",
+            path="/api/description",
             render_plugins=[JsonRenderPlugin(path="/openapi.json")],
             security=[{"bearer": []}],
             components=Components(

@@ -13,10 +13,14 @@ from sqlalchemy.sql.schema import Column
 
 from funding.allocation import Funder
 from funding.models import call, convention, convention_window, programme, suspension
+from ledger import gates
 from ledger.attempts import Act, Answer, perform
 from ledger.journal import must_record
 from ledger.moments import Moment
 from ledger.refusal import Refusal
+
+# Ten thousand million euros, in cents.
+AMOUNT_MAX = 1_000_000_000_000
 
 
 @dataclass(eq=False)
@@ -47,6 +51,15 @@ class DaysOutOfOrder(Refusal):
 
     first: str
     second: str
+
+
+@dataclass(eq=False)
+class AmountImpossible(Refusal):
+    """An amount or a weight that no budget has; `field` says which."""
+
+    code = "amount_impossible"
+
+    field: str
 
 
 class OpenCall(msgspec.Struct, frozen=True):
@@ -108,6 +121,7 @@ def open_call(session: Session, request: OpenCall, *, by: str, now: Moment) -> A
     act = Act(request.id, "open_call", by, now)
 
     def done() -> None:
+        gates.alone(session)
         be_free(session, call.c.code, request.code)
         must_record(
             session,
@@ -129,9 +143,11 @@ def sign_convention(
     act = Act(request.id, "sign_convention", by, now)
 
     def done() -> None:
+        gates.alone(session)
         exist(session, call.c.code, request.call)
         be_free(session, convention.c.code, request.code)
         in_order(request.opens_on, request.closes_on)
+        be_amount("cap", request.cap_cents)
         facts = msgspec.to_builtins(request)
         del facts["id"]
         must_record(session, [act.entry("convention_signed", facts)])
@@ -159,6 +175,7 @@ def extend_convention(
     act = Act(request.id, "extend_convention", by, now)
 
     def done() -> None:
+        gates.alone(session)
         exist(session, convention.c.code, request.convention)
         in_order(request.opens_on, request.closes_on)
         newest = session.scalar(
@@ -191,6 +208,7 @@ def start_programme(
     act = Act(request.id, "start_programme", by, now)
 
     def done() -> None:
+        gates.alone(session)
         be_free(session, programme.c.code, request.code)
         facts = {"programme": request.code, "name": request.name}
         must_record(session, [act.entry("programme_started", facts)])
@@ -211,6 +229,7 @@ def suspend_programme(
     act = Act(request.id, "suspend_programme", by, now)
 
     def done() -> None:
+        gates.alone(session)
         exist(session, programme.c.code, request.programme)
         if request.ends_on is not None:
             in_order(request.starts_on, request.ends_on)
@@ -240,13 +259,19 @@ def suspend_programme(
 def exist(session: Session, column: "Column[str]", code: str) -> None:
     """Raise `NotFound` unless a row has this code."""
     if session.scalar(select(column).where(column == code)) is None:
-        raise NotFound(column.table.name, code)
+        raise NotFound(str(column.table.name), code)
 
 
 def be_free(session: Session, column: "Column[str]", code: str) -> None:
     """Raise `CodeTaken` if a row has this code; the primary key has the last word."""
     if session.scalar(select(column).where(column == code)) is not None:
-        raise CodeTaken(column.table.name, code)
+        raise CodeTaken(str(column.table.name), code)
+
+
+def be_amount(field: str, value: int | None, least: int = 1) -> None:
+    """Raise `AmountImpossible` unless this is a sum of cents, or a weight, that books can hold."""
+    if value is not None and not least <= value <= AMOUNT_MAX:
+        raise AmountImpossible(field)
 
 
 def in_order(*days: date) -> None:

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import BigInteger, ColumnElement, and_, case, cast, func, select, true
 from sqlalchemy.orm import Session
 
-from funding.allocation import split
+from funding.allocation import Funder, Share, arrange, split
 from funding.models import (
     attribution,
     calendar,
@@ -159,11 +159,10 @@ def _terms(session: Session, number: int) -> list[_Terms]:
     for row in rows:
         weight = row.weight if row.version == newest else 0
         found[row.code] = _Terms(row.code, row.funder, row.basis, row.cap_cents, weight)
-    order = {"DEPARTMENT": 0}
-    return sorted(
-        found.values(),
-        key=lambda t: order.get(t.funder, 2 if t.funder.startswith("EU_") else 1),
+    arranged = arrange(
+        [Share(t.convention, Funder(t.funder), t.weight) for t in found.values()]
     )
+    return [found[s.convention] for s in arranged]
 
 
 def _segment_totals(

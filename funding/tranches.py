@@ -21,7 +21,16 @@ from funding.models import (
     tranche,
     tranche_budget,
 )
-from funding.operations import CodeTaken, NotFound, be_free, exist, in_order
+from funding.operations import (
+    AMOUNT_MAX,
+    CodeTaken,
+    NotFound,
+    be_amount,
+    be_free,
+    exist,
+    in_order,
+)
+from ledger import gates
 from ledger.accounts import account_name, open_accounts
 from ledger.attempts import Act, Answer, perform
 from ledger.journal import must_record
@@ -114,6 +123,7 @@ def open_tranche(session: Session, request: OpenTranche, *, by: str, now: Moment
     act = Act(request.id, "open_tranche", by, now)
 
     def done() -> None:
+        gates.alone(session)
         exist(session, programme.c.code, request.programme)
         exist(session, call.c.code, request.call)
         be_free(session, tranche.c.code, request.code)
@@ -182,6 +192,7 @@ def change_shares(
     act = Act(request.id, "change_shares", by, now)
 
     def done() -> None:
+        gates.alone(session)
         row = tranche_row(session, request.tranche)
         shares = _shares(session, row.call, request.shares, row.face_cents)
         newest = session.scalar(
@@ -212,6 +223,7 @@ def amend_calendar(
     act = Act(request.id, "amend_calendar", by, now)
 
     def done() -> None:
+        gates.alone(session)
         row = tranche_row(session, request.tranche)
         request.calendar.check()
         newest = session.scalar(
@@ -266,6 +278,8 @@ class TrancheRow(msgspec.Struct, frozen=True):
 
 def tranche_row(session: Session, code: str) -> TrancheRow:
     """Return a tranche by its code, or raise `NotFound`."""
+    if "\x00" in code:  # no text of PostgreSQL holds one
+        raise NotFound("tranche", "")
     row = session.execute(
         select(
             tranche.c.number,
@@ -283,6 +297,7 @@ def tranche_row(session: Session, code: str) -> TrancheRow:
 
 
 def _check_limits(request: OpenTranche) -> None:
+    be_amount("envelope", request.envelope_cents)
     limits = {
         "number": 1 <= request.number <= 65_535,
         "face_value": 1 <= request.face_cents <= 65_535,
@@ -307,6 +322,8 @@ def _shares(
     for code in weights:
         if code not in funders:
             raise NotFound("convention", code)
+    for weight in weights.values():
+        be_amount("weight", weight, least=-AMOUNT_MAX)
     shares = [Share(code, funders[code], weight) for code, weight in weights.items()]
     check(shares, face_cents)
     return arrange(shares)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from funding.models import programme, tranche
 from funding.operations import be_free, exist
 from issuance.models import carnet, delivery, desk, desk_programme, voucher_order
+from ledger import gates
 from ledger.attempts import Act, Answer, perform
 from ledger.journal import must_record
 from ledger.moments import Moment
@@ -62,6 +63,7 @@ def open_desk(session: Session, request: OpenDesk, *, by: str, now: Moment) -> A
     act = Act(request.id, "open_desk", by, now)
 
     def done() -> None:
+        gates.alone(session)
         be_free(session, desk.c.code, request.code)
         for code in request.programmes:
             exist(session, programme.c.code, code)
@@ -96,6 +98,7 @@ def deliver(session: Session, request: Deliver, *, by: str, now: Moment) -> Answ
     act = Act(request.id, "deliver", by, now)
 
     def done() -> None:
+        gates.alone(session)
         exist(session, desk.c.code, request.desk)
         count = request.last_carnet - request.first_carnet + 1
         lot = carnet.c.number.between(request.first_carnet, request.last_carnet)

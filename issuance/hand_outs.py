@@ -198,7 +198,7 @@ def _asked(session: Session, request: HandOut) -> tuple[list[str], set[int]]:
         if not serials:
             raise CarnetUnknown(str(request.carnet))
         return serials, {request.carnet}
-    serials = [str(Serial.parse(serial)) for serial in dict.fromkeys(request.serials)]
+    serials = [str(serial) for serial in sorted({Serial.parse(s) for s in request.serials})]
     rows = session.execute(
         select(voucher.c.serial, voucher.c.carnet).where(voucher.c.serial.in_(serials))
     )

@@ -27,6 +27,7 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from issuance.models import secret_key
+from ledger import gates
 from ledger.attempts import Act, Answer, perform
 from ledger.journal import must_record
 from ledger.moments import Moment
@@ -104,10 +105,13 @@ def new_keys(
     act = Act(request.id, "new_keys", by, now)
 
     def done() -> None:
+        gates.alone(session)
         if len(secret) < SECRET_MIN:
             raise KeysLocked("too_short")
         newest = session.scalar(select(func.max(secret_key.c.key_id)))
         first = 0 if newest is None else newest + 1
+        if newest is not None:
+            _check_secret(session, secret)
         wanted: list[tuple[int, Purpose]] = [(first, "voucher"), (first + 1, "specimen")]
         if newest is None:
             wanted.append((first + 2, "code"))
@@ -128,6 +132,16 @@ def new_keys(
         session.execute(insert(secret_key), rows)
 
     return perform(session, act, request, done)
+
+
+def _check_secret(session: Session, secret: bytes) -> None:
+    """Raise `KeysLocked` unless the keys there are sealed by this secret: all must open together."""
+    key_id, purpose, sealed = session.execute(
+        select(secret_key.c.key_id, secret_key.c.purpose, secret_key.c.sealed)
+        .order_by(secret_key.c.key_id)
+        .limit(1)
+    ).one()
+    unseal(sealed, secret, purpose, key_id)
 
 
 def _new_row(key_id: int, purpose: Purpose, secret: bytes, entry: UUID) -> dict[str, Any]:
@@ -155,6 +169,8 @@ def seal(private: bytes, secret: bytes, purpose: str, key_id: int) -> bytes:
 
 def unseal(sealed: bytes, secret: bytes, purpose: str, key_id: int) -> bytes:
     """Return a private key, or raise `KeysLocked` if the secret is not the one that sealed it."""
+    if sealed[:4] != MAGIC:
+        raise KeysLocked("unknown_format")
     salt, nonce, box = sealed[4:20], sealed[20:32], sealed[32:]
     try:
         return AESGCM(_stretch(secret, salt)).decrypt(nonce, box, _label(purpose, key_id))

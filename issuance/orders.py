@@ -158,6 +158,8 @@ def make_piece(
     act = Act(entry_id(order.act, piece + 1), "make_piece", by, now)
 
     def done() -> None:
+        if not 0 <= piece < order.pieces:
+            raise OrderImpossible("piece")
         first = order.first_carnet + piece * PIECE
         last = min(first + PIECE, order.first_carnet + order.carnets) - 1
         made = [
@@ -209,6 +211,7 @@ def activate_order(
     act = Act(request.id, "activate_order", by, now)
 
     def done() -> None:
+        gates.alone(session)
         order = order_row(session, request.order)
         number = request.commitment_number.strip()
         if not number or len(number) > 40:

@@ -117,7 +117,8 @@ def perform(
 
 def facts_of(no: Refusal) -> dict[str, Any]:
     """Return the facts of a refusal as they are kept: dates and numbers a machine can read."""
-    return {f.name: msgspec.to_builtins(getattr(no, f.name)) for f in fields(no)}
+    told = {f.name: getattr(no, f.name) for f in fields(no)}
+    return canonical.decode(canonical.encode(told))  # type: ignore[no-any-return]
 
 
 _OPEN = text(

@@ -22,6 +22,18 @@ class Gate(NamedTuple):
     closed_by: UUID | None
 
 
+REFERENCE = "reference"
+
+
+def alone(session: Session) -> None:
+    """Be the only act on reference data until the transaction ends.
+
+    What is decided by looking (a code is free, the next version of a calendar) stays true until
+    the commit.  The counter never takes this gate.
+    """
+    take(session, REFERENCE)
+
+
 def install(session: Session, keys: Iterable[str]) -> None:
     """Make open gates of generation 0."""
     session.execute(gate.insert(), [{"key": key, "generation": 0} for key in keys])

@@ -31,7 +31,10 @@ class Reason(StrEnum):
 
 
 class PassFacts(NamedTuple):
-    """What became of a pass so far; `spent_by` is the kind of the entry that holds its right."""
+    """What became of a pass so far; `spent_by` is the kind of the entry that holds its right.
+
+    `lapsed` is told of where it is: in stock, or in people's hands.
+    """
 
     spent_by: str | None
     handed_out: bool
@@ -67,6 +70,11 @@ class PlaceFacts(NamedTuple):
 _SPENT = {"blocked": Reason.BLOCKED, "replaced": Reason.REPLACED}
 
 
+def spent(by: str) -> Reason:
+    """Return what is told of a pass whose right is held by an entry of this kind."""
+    return _SPENT.get(by, Reason.ALREADY_REDEEMED)
+
+
 def judge(
     voucher: PassFacts, order: OrderFacts, place: PlaceFacts, received_on: date
 ) -> Reason:
@@ -78,7 +86,7 @@ def judge(
     if order.specimen:
         return Reason.SPECIMEN
     if voucher.spent_by is not None:
-        return _SPENT.get(voucher.spent_by, Reason.ALREADY_REDEEMED)
+        return spent(voucher.spent_by)
     if not order.active:
         return Reason.NOT_ACTIVE
     if not voucher.handed_out:

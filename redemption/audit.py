@@ -20,7 +20,7 @@ def stock_and_circulation_are_worth_their_passes(session: Session) -> Iterator[F
     """What is in stock and in people's hands, counted pass by pass, is what the accounts hold."""
     worth: Counter[tuple[str, str]] = Counter()
     for number in session.scalars(
-        select(voucher_order.c.number).where(voucher_order.c.specimen.is_(False))
+        select(voucher_order.c.number).where(~voucher_order.c.specimen)
     ).all():
         order = order_row(session, number)
         closed = lapsed_stages(session, number)

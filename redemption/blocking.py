@@ -93,7 +93,7 @@ def _entry(
     act: Act, request: BlockCarnet, order: OrderRow, row: PassRow, rank: int
 ) -> Entry:
     book, worth = str(order.tranche), not order.specimen
-    stage = "circulating" if row.handed_out else "stock"
+    stage = row.stage
     return act.entry(
         "blocked",
         {"reason": request.reason, "serial": row.serial, "tranche": order.tranche},

@@ -80,7 +80,7 @@ def _state(
     if not order.active:
         return State.NOT_ACTIVE
     stage = presented.lapsed_stages(session, row.order)
-    if ("circulating" if row.handed_out else "stock") in stage:
+    if row.stage in stage:
         return State.LAPSED
     if today > order.tolerance_until:
         return State.TOO_LATE

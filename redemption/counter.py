@@ -1,10 +1,11 @@
 """The counter: scans in, verdicts out, however often a phone sends them."""
 
+import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -19,7 +20,7 @@ from ledger.entries import Entry, Right
 from ledger.journal import Holder, holders, record
 from ledger.moments import Moment
 from redemption import presented
-from redemption.admission import OrderFacts, PassFacts, PlaceFacts, Reason, judge
+from redemption.admission import OrderFacts, PassFacts, PlaceFacts, Reason, judge, spent
 from redemption.models import dispute, kept_scan, workshop
 from redemption.presented import PassRow
 from redemption.uses import redeemed, use_facts
@@ -29,6 +30,7 @@ WORKSHOP_UNKNOWN = "workshop_unknown"
 OTHER_SITE = "other_site"
 CODES_LOCKED = "codes_locked"
 MISTYPED = "mistyped_code"
+EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
 
 
 class Scan(msgspec.Struct, frozen=True):
@@ -40,8 +42,8 @@ class Scan(msgspec.Struct, frozen=True):
     id: UUID
     token: str
     workshop: UUID
-    at: datetime
-    shown: str | None = None
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+    shown: Annotated[str, msgspec.Meta(max_length=40)] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,11 +94,11 @@ def redeem(
     first_seen: dict[UUID, int] = {}
     attempted: list[tuple[int, Attempt]] = []
     for place, p in enumerate(queue):
-        problem = _unfit(p, workshops)
+        problem = _unfit(p, workshops, keyring)
         if problem is not None:
             verdicts[place] = Verdict(p.scan.id, problem)
         elif first_seen.setdefault(p.scan.id, place) == place:
-            attempted.append((place, _attempt(p, now)))
+            attempted.append((place, _attempt(p, now, keyring)))
     if attempted:
         # The attempt is written first: whoever comes second with the same id must find it.
         replayed = attempts.open_attempts(session, [a for _, a in attempted])
@@ -138,19 +140,27 @@ def _workshops(session: Session, ids: set[UUID]) -> dict[UUID, int]:
     return dict(rows.all())
 
 
-def _unfit(p: Presented, workshops: Mapping[UUID, int]) -> str | None:
+def _unfit(p: Presented, workshops: Mapping[UUID, int], keyring: Keyring) -> str | None:
+    """Return why a scan cannot be judged now; it is not kept, and can be sent again."""
     site = workshops.get(p.scan.workshop)
     if site is None:
         return WORKSHOP_UNKNOWN
     if p.device.site is not None and p.device.site != site:
         return OTHER_SITE
+    if keyring.code_key is None and codes.looks_like_code(p.scan.token):
+        return CODES_LOCKED
     return None
 
 
-def _attempt(p: Presented, now: Moment) -> Attempt:
+def _attempt(p: Presented, now: Moment, keyring: Keyring) -> Attempt:
     scan = p.scan
-    # The token is worth money: only its digest is kept.
-    asked = sha256(f"{scan.token}|{scan.workshop}|{scan.at.isoformat()}".encode()).digest()
+    request = f"{scan.token}|{scan.workshop}|{scan.at.isoformat()}".encode()
+    # Both are worth money, so only a digest is kept.  A token holds a signature that nobody
+    # guesses; a code is short, so its digest needs a key.
+    if keyring.code_key is not None and codes.looks_like_code(scan.token):
+        asked = hmac.digest(keyring.code_key, request, "sha256")
+    else:
+        asked = sha256(request).digest()
     return Attempt(scan.id, ACT, asked, p.device.id, now.at, scan.shown)
 
 
@@ -192,7 +202,7 @@ def _judge_and_record(
     )
     # The gates stay held, so that a lapse waits for us or we see that it closed them.
     lapsed = presented.closed_gates(session, orders)
-    spent = spenders(session, [row for row in found if row.held])
+    held_by = spenders(session, [row for row in found if row.held])
     verdicts: list[Verdict] = []
     entries: list[Entry] = []
     refused: list[tuple[UUID, str, dict[str, Any]]] = []
@@ -203,9 +213,11 @@ def _judge_and_record(
         else:
             row, order = seen.row, orders[seen.row.order]
             place = places[p.scan.workshop, order.tranche]
-            holder = spent.get(row.serial) if row.held else None
+            holder = held_by.get(row.serial) if row.held else None
             known = PassFacts(
-                holder.kind if holder else None, row.handed_out, row.order in lapsed
+                holder.kind if holder else None,
+                row.handed_out,
+                (row.order, row.stage) in lapsed,
             )
             code = judge(known, order, place, now.day)
             entry = _entry(code, p, row, order, place, now)
@@ -236,8 +248,12 @@ def _too_late_by_a_moment(
     told: dict[UUID, tuple[UUID, str, dict[str, Any]]] = {}
     for e in lost:
         if e.right is not None:
-            facts = {"serial": e.facts["serial"], **where_and_when(winners[e.right])}
-            told[e.id] = (e.id, Reason.ALREADY_REDEEMED, facts)
+            winner = winners[e.right]
+            reason = spent(winner.kind)
+            facts = {"serial": e.facts["serial"]}
+            if reason is Reason.ALREADY_REDEEMED:
+                facts |= where_and_when(winner)
+            told[e.id] = (e.id, reason, facts)
     return told
 
 
@@ -335,8 +351,8 @@ def _entry(
 ) -> Entry | None:
     """Return the entry that a verdict records, or None for a refusal."""
     facts = use_facts(row, order, place, p.scan.workshop)
-    # A phone's clock is a claim: nothing happens after we heard of it.
-    at = min(p.scan.at, now.at)
+    # A phone's clock is a claim: nothing happens after we heard of it, nor before there were passes.
+    at = p.scan.at if EARLIEST <= p.scan.at <= now.at else now.at
     if reason is Reason.ACCEPTED:
         return redeemed(
             row,

@@ -58,7 +58,8 @@ accreditation = table(
     ),
     CheckConstraint(
         "(number = 0 AND previous IS NULL AND previous_until IS NULL)"
-        " OR (number > 0 AND previous = number - 1 AND previous_until IS NOT NULL"
+        " OR (number > 0 AND previous IS NOT NULL AND previous = number - 1"
+        " AND previous_until IS NOT NULL"
         " AND previous_until < valid_from)",
         name="one_after_another",
     ),

@@ -32,6 +32,11 @@ class PassRow(NamedTuple):
         return 0 if self.spent is None else self.spent + 1
 
     @property
+    def stage(self) -> str:
+        """Where it is: in stock, or in people's hands."""
+        return "circulating" if self.handed_out else "stock"
+
+    @property
     def held(self) -> bool:
         """Whether a spend holds the pass: the last one has not been undone."""
         return self.spent is not None and self.spent != self.undone
@@ -140,9 +145,16 @@ def orders(session: Session, numbers: Iterable[int]) -> dict[int, OrderFacts]:
     return {row[0]: OrderFacts._make(row) for row in rows}
 
 
-def closed_gates(session: Session, numbers: Iterable[int]) -> set[int]:
-    """Hold the gates of what circulates of these orders; return the orders that have lapsed."""
-    keys = {circulating_gate(number): number for number in numbers}
+def closed_gates(session: Session, numbers: Iterable[int]) -> set[tuple[int, str]]:
+    """Hold the gates of these orders; return the (order, stage) that have lapsed."""
+    keys = {
+        key: (number, stage)
+        for number in numbers
+        for key, stage in (
+            (stock_gate(number), "stock"),
+            (circulating_gate(number), "circulating"),
+        )
+    }
     if not keys:
         return set()
     held = gates.hold(session, keys)

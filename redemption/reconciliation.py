@@ -164,7 +164,7 @@ class _View(NamedTuple):
 def _view(
     session: Session, now: Moment, as_of: date | None, known_by: date | None
 ) -> _View:
-    if known_by is None:
+    if known_by is None or known_by >= now.day:
         instant, size = now.at, books.log_size(session)
     else:
         instant = datetime.combine(known_by + timedelta(days=1), time.min, now.zone)
@@ -287,7 +287,7 @@ def _active(session: Session, number: int, view: _View) -> int:
         .join(log_leaf, log_leaf.c.entry_id == entry.c.id)
         .where(
             voucher_order.c.tranche == number,
-            voucher_order.c.specimen.is_(False),
+            ~voucher_order.c.specimen,
             log_leaf.c.idx < view.size,
         )
     )

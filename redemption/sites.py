@@ -1,5 +1,6 @@
 """Sites: imported from the national list, kept up to date, accredited per programme by dated rows."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -15,7 +16,7 @@ from funding.operations import NotFound, exist, in_order
 from funding.tranches import OpenTranche
 from funding.tranches import open_tranche as open_funding_tranche
 from issuance.models import numbering
-from ledger import canonical
+from ledger import canonical, gates
 from ledger.accounts import open_accounts
 from ledger.attempts import Act, Answer, perform
 from ledger.identifiers import new_id
@@ -25,6 +26,7 @@ from ledger.refusal import Refusal
 from redemption.mednum import SiteFacts
 from redemption.models import accreditation, site
 
+NUMBER = re.compile(r"[0-9]{1,9}")
 FOR_EVER = date(9999, 12, 31)
 SITE_ACCOUNTS = ("due", "paid", "recoverable")
 
@@ -91,6 +93,7 @@ def save_site(
     act = Act(new_id(), "save_site", by, now)
 
     def done() -> None:
+        gates.alone(session)
         number = kept.number if kept is not None else _next_number(session)
         told = {"details": facts.row(), "site": number}
         must_record(session, [act.entry("site_kept", told)])
@@ -151,12 +154,10 @@ def departement_of(facts: SiteFacts) -> str:
 
 def site_row(session: Session, key: str) -> "Row[int, str, str | None, str]":
     """Return number, national id, SIRET and name of a site, by national id or number."""
-    chosen = site.c.national_id == key
-    if key.isdigit():
-        chosen |= site.c.number == int(key)
-    row = session.execute(
-        select(site.c.number, site.c.national_id, site.c.siret, site.c.name).where(chosen)
-    ).first()
+    columns = select(site.c.number, site.c.national_id, site.c.siret, site.c.name)
+    row = session.execute(columns.where(site.c.national_id == key)).one_or_none()
+    if row is None and NUMBER.fullmatch(key):
+        row = session.execute(columns.where(site.c.number == int(key))).one_or_none()
     if row is None:
         raise NotFound("site", key)
     return row
@@ -170,6 +171,7 @@ def accredit(session: Session, request: Accredit, *, by: str, now: Moment) -> An
     act = Act(request.id, "accredit", by, now)
 
     def done() -> None:
+        gates.alone(session)
         number, _, siret, _ = site_row(session, request.site)
         exist(session, programme.c.code, request.programme)
         in_order(request.valid_from, request.valid_until)
@@ -213,6 +215,7 @@ def end_accreditation(
     act = Act(request.id, "end_accreditation", by, now)
 
     def done() -> None:
+        gates.alone(session)
         number, *_ = site_row(session, request.site)
         last = _last(session, number, request.programme)
         holds = last is not None and (

@@ -56,7 +56,7 @@ def undo(session: Session, request: Undo, *, device: Device, now: Moment) -> Ans
         site, tranche = holder.facts["site"], str(holder.facts["tranche"])
         if device.site not in (None, site):
             raise OtherSite
-        lapsed = bool(presented.closed_gates(session, [row.order]))
+        lapsed = (row.order, "circulating") in presented.closed_gates(session, [row.order])
         facts = {
             "lapsed": lapsed,
             "reason": request.reason,

@@ -573,7 +573,7 @@ def run(prepared: Prepared, **limits) -> None:
 
 
 def test_on_files(on_files):
-    run(on_files, stateful_step_count=40)
+    run(on_files, stateful_step_count=30)
 
 
 @pytest.mark.postgres

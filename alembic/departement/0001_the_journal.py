@@ -50,6 +50,11 @@ def upgrade() -> None:
         sa.table("log_state", sa.column("id"), sa.column("size"), sa.column("frontier")),
         [{"id": 1, "size": 0, "frontier": b""}],
     )
+    # Acts on reference data wait for one another here.
+    op.bulk_insert(
+        sa.table("gate", sa.column("key"), sa.column("generation")),
+        [{"key": "reference", "generation": 0}],
+    )
     forbid_changes(APPEND_ONLY)
     forbid_deletes(["gate", "log_state", "balance"])
     grant(GRANTS)

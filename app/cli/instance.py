@@ -1,5 +1,7 @@
 """Commands about the instance itself: its départements, its schema, its keys."""
 
+from zoneinfo import available_timezones
+
 import click
 
 from app.cli.frame import (
@@ -39,6 +41,10 @@ def departement() -> None:
 def add(instance: Instance, code: str, name: str, timezone: str, host: str) -> None:
     """Make a département; on PostgreSQL its roles must exist."""
     check_host(host.upper())
+    if timezone not in available_timezones():
+        raise click.BadParameter(
+            _("« {zone} » n'est pas une heure légale connue.", zone=timezone)
+        )
     instance.database.add_departement(
         Departement(code.upper(), name, timezone, host.upper())
     )

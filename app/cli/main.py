@@ -3,9 +3,11 @@
 import sys
 
 import click
+from sqlalchemy.exc import OperationalError
 
 from app.cli import funds, instance, money, network, paper, running
 from app.cli.frame import _, told
+from app.database import DatabaseUnreachable
 from ledger.refusal import Refusal
 
 
@@ -28,4 +30,9 @@ def main() -> None:
         passnum(prog_name="passnum")
     except Refusal as no:
         click.echo(told(no), err=True)
+        sys.exit(1)
+    except OperationalError as error:
+        # The database is not there, or is full: its own words, in a sentence of ours.
+        why = str(error.orig).strip().partition("\n")[0]
+        click.echo(told(DatabaseUnreachable(why)), err=True)
         sys.exit(1)

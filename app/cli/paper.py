@@ -105,13 +105,13 @@ def export(place: Place, number: int, out: Path) -> None:
         found = order_row(session, number)
     out.mkdir(parents=True, exist_ok=True, mode=0o700)
     listing = out / "pass.csv"
-    listing.touch(mode=0o600)
+    _keep_private(listing)
     with listing.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["serial", "code", "url", "svg"])
         for made in printed_passes(found, signer, host):
             image = out / f"{made.serial}.svg"
-            image.touch(mode=0o600)
+            _keep_private(image)
             image.write_text(made.svg(), encoding="utf-8")
             writer.writerow([made.serial, made.code, made.url, image.name])
     click.echo(
@@ -121,6 +121,11 @@ def export(place: Place, number: int, out: Path) -> None:
             out=out,
         )
     )
+
+
+def _keep_private(file: Path) -> None:
+    file.touch(mode=0o600)
+    file.chmod(0o600)  # it may have been there, open to others
 
 
 @order.command("list", help=_("Liste les commandes."))

@@ -32,16 +32,23 @@ def serve_(
     instance: Instance, address: str, port: int, sequencer: bool, with_jobs: bool
 ) -> None:
     """Serve until interrupted."""
-    click.echo(
-        _(
-            "Le serveur écoute sur http://{address}:{port} ; Ctrl-C l'arrête.",
-            address=address,
-            port=port,
-        )
-    )
     serve.run(
-        instance, address=address, port=port, sequencer=sequencer, with_jobs=with_jobs
+        instance,
+        address=address,
+        port=port,
+        sequencer=sequencer,
+        with_jobs=with_jobs,
+        ready=lambda: _listening(address, port),
     )
+
+
+def _listening(address: str, port: int) -> None:
+    told = _(
+        "Le serveur écoute sur http://{address}:{port} ; Ctrl-C l'arrête.",
+        address=address,
+        port=port,
+    )
+    click.echo(told)
 
 
 def _until_signal(
@@ -96,14 +103,14 @@ def demo(no_serve: bool, data_dir: Path, address: str, port: int) -> None:
     if no_serve:
         instance.close()
         return
-    click.echo(
-        _(
-            "Le serveur écoute sur http://{address}:{port} ; Ctrl-C l'arrête.",
-            address=address,
-            port=port,
-        )
+    serve.run(
+        instance,
+        address=address,
+        port=port,
+        sequencer=True,
+        with_jobs=False,
+        ready=lambda: _listening(address, port),
     )
-    serve.run(instance, address=address, port=port, sequencer=True, with_jobs=False)
 
 
 COMMANDS = (serve_, sequencer, jobs_, demo)

@@ -1,7 +1,6 @@
 """Preparing the demonstration once, and telling a visitor what is there."""
 
 import json
-import os
 import secrets
 import shutil
 from collections.abc import Callable
@@ -46,7 +45,7 @@ def prepare(folder: Path, messages: Messages, say: Say) -> Instance:
             raise NotADemonstration(str(folder))
         return Instance(read_settings({}, data_dir=folder))
     say(messages.text("Préparation de la démonstration : la Creuse, 2020 et 2021…"))
-    beside = folder.with_name(f"{folder.name}.building-{os.getpid()}")
+    beside = folder.with_name(f"{folder.name}.building")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     try:
@@ -106,10 +105,10 @@ def tell(instance: Instance, messages: Messages, say: Say, address: str) -> None
     """Print the reconciliation and the audit, then the addresses and sign-ins; raises if it differs."""
     with instance.database.begin(CODE, read_only=True) as session:
         found = reconcile(session, now=instance.moment(CODE))
-        say(as_text(found, None, messages))
         findings = [f for _name, check in audit_departement(session) for f in check]
     if findings:
         raise AuditDiffers(tuple(sorted({finding.code for finding in findings})))
+    say(as_text(found, None, messages))
     say("")
     say(
         messages.text("Audit : tout a été recalculé depuis les écritures, rien ne diffère.")

@@ -1,16 +1,23 @@
 """The real application and the real programs, over the data of a test."""
 
+import contextlib
+import io
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app.cli.main import main
 from app.database import Database, FilesPlace
 from app.instance import Clock, Instance
 from app.settings import Settings
@@ -52,6 +59,46 @@ def passnum(
         check=False, capture_output=True, text=True, timeout=60, input=stdin,
         env=dict(env) if env is not None else environment(),
     )  # fmt: skip
+
+
+@dataclass
+class Printed:
+    """What a command printed, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def refusal(self) -> str:
+        """The code of the refusal, after its sentence, on one line of the standard error."""
+        assert self.code == 1, self
+        assert "Traceback" not in self.err
+        told = re.fullmatch(r"(?s)(.+) \[([a-z_]+)\]\n", self.err)
+        assert told, self.err
+        assert told[1] != told[2], "a sentence, not the code again"
+        assert "{" not in told[1]
+        return told[2]
+
+
+def typed(*words: object, stdin: str = "") -> Printed:
+    """Run the command in this process: starting another one takes a second."""
+    out, err = io.StringIO(), io.StringIO()
+    before = sys.argv, sys.stdin
+    sys.argv, sys.stdin = ["passnum", *map(str, words)], io.StringIO(stdin)
+    code: Any = 0
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main()
+    except SystemExit as end:
+        code = end.code or 0
+    finally:
+        sys.argv, sys.stdin = before
+    return Printed(code, out.getvalue(), err.getvalue())
 
 
 @contextmanager

@@ -1,0 +1,273 @@
+"""A night of jobs: what is past its date lapses once a day, whatever the restarts."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import insert, select
+
+from app import jobs
+from app.instance import Instance
+from app.models import job_run
+from ledger import queries
+from ledger.models import entry
+from ledger.moments import Moment
+from tests.app.running import an_instance
+from tests.builders import CALENDAR, a_workshop, a_world, an_order, given, scanned
+from tests.conftest import CREUSE, PARIS, REUNION, moment
+
+LAST_DAY, AFTER = CALENDAR.present_by, date(2021, 2, 8)
+RUNS_AT = ZoneInfo("Indian/Reunion")
+
+
+def at(day: date, hour: int, minute: int, zone: ZoneInfo = PARIS) -> datetime:
+    return datetime.combine(day, time(hour, minute), zone).astimezone(UTC)
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = at(LAST_DAY, 12, 0)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def instance(database, tmp_path, clock) -> Instance:
+    """Twenty passes of the Creuse: five used, five in people's hands, ten in stock."""
+    with database.begin("23") as session:
+        world = a_world(session)
+        serials = an_order(session, world)
+        given(session, *serials[:10])
+        workshop = a_workshop(session)
+        scanned(session, world, workshop, *serials[:5])
+    return an_instance(database, tmp_path, clock)
+
+
+def lapsed(instance: Instance, code: str = "23") -> dict[str | None, int]:
+    with instance.database.begin(code, read_only=True) as session:
+        held = queries.holdings(session, ["1"])
+    return {h.party: h.cents for h in held if h.kind == "lapsed"}
+
+
+def runs(instance: Instance, code: str = "23") -> list[date]:
+    with instance.database.begin(code, read_only=True) as session:
+        return list(session.scalars(select(job_run.c.day).order_by(job_run.c.day)))
+
+
+def acts(instance: Instance, code: str = "23") -> int:
+    with instance.database.begin(code, read_only=True) as session:
+        found = session.scalars(select(entry.c.id).where(entry.c.kind == "lapsed")).all()
+    return len(found)
+
+
+NOTHING = {"circulating": 0, "stock": 0}
+ALL = {"circulating": 5_000, "stock": 10_000}
+
+
+def test_what_is_left_lapses_once(instance, clock):
+    clock.now = at(AFTER, 0, 5)
+    assert lapsed(instance) == NOTHING
+
+    assert jobs.run_once_a_day(instance, "23", "lapse") == 2
+    assert lapsed(instance) == ALL
+    assert jobs.run_once_a_day(instance, "23", "lapse") is None
+    clock.now = at(AFTER, 23, 59)
+    assert jobs.run_once_a_day(instance, "23", "lapse") is None
+    clock.now = at(date(2021, 2, 9), 0, 5)
+    assert jobs.run_once_a_day(instance, "23", "lapse") == 0
+
+    assert lapsed(instance) == ALL
+    assert acts(instance) == 2
+    assert runs(instance) == [AFTER, date(2021, 2, 9)]
+
+
+def test_the_presentation_day_is_over_first(instance, clock):
+    clock.now = at(LAST_DAY, 0, 5)
+    assert jobs.run_once_a_day(instance, "23", "lapse") == 0
+    clock.now = at(LAST_DAY, 23, 59)
+    assert jobs.run_once_a_day(instance, "23", "lapse") is None
+    assert lapsed(instance) == NOTHING
+    clock.now = at(AFTER, 0, 5)
+    assert jobs.run_once_a_day(instance, "23", "lapse") == 2
+    assert lapsed(instance) == ALL
+
+
+def test_a_first_run_in_the_last_minute_of_the_presentation_day_lapses_nothing(
+    instance, clock
+):
+    clock.now = at(LAST_DAY, 23, 59)
+    assert jobs.run_once_a_day(instance, "23", "lapse") == 0
+    assert lapsed(instance) == NOTHING
+    clock.now = at(AFTER, 0, 0)
+    assert jobs.run_once_a_day(instance, "23", "lapse") == 2
+
+
+@pytest.fixture
+def island(database, tmp_path, clock) -> Instance:
+    """Twenty passes of La Réunion, where midnight comes three hours before Paris in winter."""
+    with database.begin("974") as session:
+        world = a_world(session, now=moment("2020-01-06", zone=RUNS_AT))
+        an_order(session, world, now=moment("2020-01-07", zone=RUNS_AT))
+    return an_instance(database, tmp_path, clock)
+
+
+def test_the_day_is_over_when_it_is_over_there(island, clock):
+    clock.now = at(LAST_DAY, 23, 59, RUNS_AT)
+    assert jobs.run_once_a_day(island, "974", "lapse") == 0
+    clock.now = at(AFTER, 0, 5, RUNS_AT)
+    assert clock.now < at(LAST_DAY, 22, 0), "it is still the evening before in the Creuse"
+
+    assert jobs.run_once_a_day(island, "974", "lapse") == 2
+
+    assert lapsed(island, "974") == {"circulating": 0, "stock": 20_000}
+    assert runs(island, "974") == [LAST_DAY, AFTER]
+
+
+def test_two_departements_run_each_on_their_own_day(instance, clock):
+    clock.now = at(LAST_DAY, 21, 30)
+    for tenant in (CREUSE, REUNION):
+        jobs.run_all(instance, tenant)
+    assert runs(instance, "23") == [LAST_DAY]
+    assert runs(instance, "974") == [AFTER]
+    assert lapsed(instance) == NOTHING
+
+
+def test_days_of_downtime_are_caught_up(instance, clock):
+    clock.now = at(LAST_DAY, 0, 5)
+    jobs.run_once_a_day(instance, "23", "lapse")
+    clock.now = at(date(2021, 2, 20), 9, 17)
+
+    assert jobs.run_all(instance, CREUSE) == {"lapse": 2}
+
+    assert lapsed(instance) == ALL
+    assert jobs.run_all(instance, CREUSE) == {"lapse": None}
+    with instance.database.begin("23") as session:
+        assert jobs.last_run(session, "lapse") == date(2021, 2, 20)
+        assert jobs.last_run(session, "other") is None
+
+
+def test_what_a_job_did_is_in_the_log_when_it_ends_on_sqlite(instance, clock):
+    clock.now = at(AFTER, 0, 5)
+    jobs.run_all(instance, CREUSE)
+    if not instance.database.place.sequencer_is_apart:
+        with instance.database.begin("23") as session:
+            assert queries.waiting(session) == 0
+
+
+def _together(count: int, work: Callable[[], object]) -> list[object]:
+    barrier, results = threading.Barrier(count), []
+
+    def one() -> None:
+        barrier.wait()
+        try:
+            results.append(work())
+        except BaseException as failure:  # noqa: BLE001 - it is what the test looks at
+            results.append(failure)
+
+    threads = [threading.Thread(target=one) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def test_of_several_processes_at_once_one_does_it(instance, clock):
+    clock.now = at(AFTER, 0, 5)
+
+    results = _together(4, lambda: jobs.run_once_a_day(instance, "23", "lapse"))
+
+    assert sorted(results, key=str) == [2, None, None, None]
+    assert acts(instance) == 2
+    assert runs(instance) == [AFTER]
+
+
+class Crash(Exception):
+    """The power goes."""
+
+
+def test_a_job_that_crashes_leaves_no_trace_and_runs_again(instance, clock, monkeypatch):
+    def lapse_then_crash(session, now: Moment) -> int:
+        assert jobs.lapse_what_is_due(session, now) == 2
+        raise Crash
+
+    clock.now = at(AFTER, 0, 5)
+    monkeypatch.setitem(jobs.JOBS, "crashing", lapse_then_crash)
+
+    with pytest.raises(Crash):
+        jobs.run_once_a_day(instance, "23", "crashing")
+
+    assert runs(instance) == []
+    assert acts(instance) == 0
+    assert lapsed(instance) == NOTHING
+    assert jobs.run_once_a_day(instance, "23", "lapse") == 2
+    assert lapsed(instance) == ALL
+
+
+def test_a_constraint_that_a_job_breaks_is_not_taken_for_a_run_of_before(
+    instance, clock, monkeypatch
+):
+    def twice(session, now: Moment) -> int:
+        row = {"job": "other", "day": now.day, "ran_at": now.at}
+        session.execute(insert(job_run).values(row))
+        session.execute(insert(job_run).values(row))
+        return 1
+
+    monkeypatch.setitem(jobs.JOBS, "broken", twice)
+    with pytest.raises(Exception, match="job_run"):
+        jobs.run_once_a_day(instance, "23", "broken")
+
+
+def test_jobs_that_start_together_leave_every_cent_in_one_place(instance, clock):
+    clock.now = at(AFTER, 0, 5)
+    _together(3, lambda: jobs.run_all(instance, CREUSE))
+    with instance.database.begin("23") as session:
+        held = {(h.kind, h.party): h.cents for h in queries.holdings(session, ["1"])}
+    assert held["stock", None] == held["circulating", None] == 0
+    assert held["due", "1"] == 5_000
+
+
+def test_every_departement_is_scheduled_at_its_own_five_past_midnight(instance):
+    scheduler = jobs.schedule(instance)
+    nightly = {job.id: job for job in scheduler.get_jobs() if job.id.startswith("nightly")}
+    assert set(nightly) == {"nightly-23", "nightly-974"}
+    evening = at(LAST_DAY, 18, 0)
+    due = {
+        name: job.trigger.get_next_fire_time(None, evening) for name, job in nightly.items()
+    }
+    assert due["nightly-974"] == at(AFTER, 0, 5, RUNS_AT)
+    assert due["nightly-23"] == at(AFTER, 0, 5)
+    # The clocks go forward and back at 02:00: five past midnight exists, once, on both days.
+    for day in (date(2021, 3, 28), date(2021, 10, 31)):
+        midday_before = at(date.fromordinal(day.toordinal() - 1), 12, 0)
+        fires = nightly["nightly-23"].trigger.get_next_fire_time(None, midday_before)
+        assert fires == at(day, 0, 5)
+
+
+def test_jobs_run_at_once_and_stop_when_told(instance, clock):
+    clock.now = at(AFTER, 9, 0)
+    stop = threading.Event()
+    running = threading.Thread(target=jobs.run_until, args=(instance, stop))
+    running.start()
+    try:
+        deadline = threading.Event()
+        for _ in range(200):
+            if acts(instance) == 2 and runs(instance, "974") == [AFTER]:
+                break
+            deadline.wait(0.02)
+    finally:
+        stop.set()
+        running.join(10)
+    assert not running.is_alive()
+    assert lapsed(instance) == ALL
+    assert runs(instance, "974") == [AFTER]

@@ -1,0 +1,514 @@
+"""The command line runs a département from the call for projects to the cents, and explains each no."""
+
+import csv
+import io
+import json
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+import app.demo
+from tests.app.running import PASSNUM, Printed, environment, passnum, typed
+from tests.conftest import NUMBERS
+
+TODAY = date.today()  # noqa: DTZ011 - the command line reads the clock of this machine
+YESTERDAY, YEAR = TODAY - timedelta(days=1), timedelta(days=365)
+COLUMNS = (
+    (Path(app.demo.__path__[0]) / "lieux.csv").read_text("utf-8").splitlines()[0].split(",")
+)
+SITE = {
+    "pivot": "99900001100018",
+    "commune": "Guéret",
+    "code_postal": "23000",
+    "code_insee": "23096",
+    "adresse": "1 place du Marché",
+    "date_maj": "2020-01-02",
+}
+
+
+@dataclass
+class Terminal:
+    """Somebody at a terminal: the same folder, or the same logins, for every command."""
+
+    place: list[str]
+    stdin: str = ""
+
+    def try_(self, *words: object) -> Printed:
+        return typed(*words, *self.place, stdin=self.stdin)
+
+    def __call__(self, *words: object) -> Printed:
+        printed = self.try_(*words)
+        assert printed.code == 0, printed
+        assert printed.err == ""
+        return printed
+
+
+def write_sites(path: Path, *rows: dict[str, str], separator: str = ";") -> Path:
+    """Write a list of sites as spreadsheets do: a mark at the start, and semicolons."""
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, delimiter=separator, restval="")
+        writer.writeheader()
+        for number, row in enumerate(rows, 1):
+            named = {"id": f"lieu-{number}", "nom": f"Médiathèque {number}"}
+            writer.writerow(SITE | named | row)
+    return path
+
+
+CALENDAR = [
+    *("--hand-out-stop", TODAY + YEAR, "--use-by", TODAY + YEAR),
+    *("--tolerance", TODAY + YEAR, "--present-by", TODAY + YEAR),
+    *("--pay-by", TODAY + YEAR, "--report-by", TODAY + YEAR),
+]
+
+
+def found(run: Terminal, sites: Path) -> None:
+    """Found a département: keys, three funders, a programme, a tranche, two sites, a desk."""
+    run("keys", "new")
+    run("call", "open", "AAP", "Appel à projets")
+    for code, funder in (("FSE", "EU_ESF"), ("ETAT", "STATE"), ("DEP", "DEPARTMENT")):
+        window = ["--from", f"01/01/{TODAY.year}", "--until", TODAY + YEAR]
+        named = ["--call", "AAP", "--funder", funder, "--name", code]
+        run("convention", "sign", code, *named, *window)
+    run("programme", "start", "tela", "Tela")
+    shares = ["--share", "FSE=60", "--share", "ETAT=20", "--share", "DEP=20"]
+    money = [
+        "--number",
+        1,
+        "--programme",
+        "tela",
+        "--call",
+        "AAP",
+        "--envelope",
+        "1 000,00",
+    ]
+    run("tranche", "open", "T1", *money, *shares, *CALENDAR)
+    run("sites", "import", sites, "--programme", "tela")
+    for site in ("lieu-1", "lieu-2"):
+        run("accreditation", "grant", site, "--programme", "tela", "--from", YESTERDAY)
+    desk = ["--prescriber", "CAF de la Creuse", "--name", "Accueil", "--programme", "tela"]
+    run("desk", "open", "CAF", *desk)
+
+
+def ordered(run: Terminal, folder: Path, carnets: int = 4) -> list[dict[str, str]]:
+    """Order carnets, have them printed and delivered; return the lines of the printer's list."""
+    run("order", "place", "T1", "--carnets", carnets)
+    run("order", "activate", 1, "--commitment", "ENG-1")
+    run("order", "export", 1, "--out", folder)
+    run("desk", "deliver", "CAF", "--first", 1, "--last", carnets)
+    with (folder / "pass.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch) -> Terminal:
+    """A new département on SQLite."""
+    for name in ("PASSNUM_DATABASE_URL", "PASSNUM_DATA_DIR", "PASSNUM_DEPARTEMENT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PASSNUM_KEY_PASSPHRASE", "un secret des tests")
+    terminal = Terminal(["--data-dir", str(tmp_path / "data")])
+    terminal("departement", "add", "23", "Creuse", "--host", "pass.creuse.fr")
+    return terminal
+
+
+@pytest.fixture
+def founded(run, tmp_path) -> Terminal:
+    found(run, write_sites(tmp_path / "lieux.csv", {}, {"pivot": "99900002900010"}))
+    return run
+
+
+def test_a_whole_year_is_told_by_commands_alone(founded, tmp_path):
+    run = founded
+    passes = ordered(run, tmp_path / "paper")
+    assert run("hand-out", "--desk", "CAF", "--carnet", 1, "--pic", "--proof", "attested")
+    run("hand-out", "--desk", "CAF", "--serial", passes[5]["serial"], "--not-pic")
+    workshop = run("workshop", "open", "lieu-1", "--day", TODAY).out.strip()
+
+    spent = run("redeem", passes[0]["url"], passes[1]["code"], "--workshop", workshop)
+    assert [line.split(" : ")[0] for line in spent.out.splitlines()] == [
+        passes[0]["serial"],
+        passes[1]["serial"],
+    ]
+    twice = run.try_("redeem", passes[0]["url"], "--workshop", workshop)
+    assert (twice.code, twice.out.strip().rpartition(" ")[2]) == (1, "[already_redeemed]")
+    run("undo", passes[1]["serial"], "--reason", "wrong_pass")
+    again = run.try_("undo", passes[1]["serial"], "--reason", "wrong_pass")
+    assert again.refusal == "nothing_to_undo"
+    run("redeem", passes[1]["url"], passes[2]["url"], "--workshop", workshop)
+    run("block", 1, "--reason", "lost")
+    for stage in ("stock", "circulating"):
+        assert run.try_("lapse", 1, "--stage", stage).refusal == "too_early_to_lapse"
+
+    [tranche] = run("reconcile", "T1", "--format", "json").json["tranches"]
+    lines = {line["state"]: line["count"] for line in tranche["lines"]}
+    assert lines == {
+        "available": 80,
+        "stock": 14,
+        "circulating": 1,
+        "due": 3,
+        "blocked": 2,
+        "lapsed": 0,
+        "paid": 0,
+    }
+    assert tranche["not_yet_logged"] == 0
+    rows = list(csv.DictReader(io.StringIO(run("reconcile", "--format", "csv").out)))
+    parts = {row["code_convention"]: row["part_financeur_centimes"] for row in rows}
+    assert parts == {"FSE": "1800", "ETAT": "600", "DEP": "600"}
+    assert {row["frais_centimes"] for row in rows} == {""}, "empty is not zero"
+    text = run("reconcile", "T1").out
+    assert "T1" in text
+    assert "Médiathèque 1" in text
+    of_call = run("reconcile", "--call", "AAP", "--format", "json").json
+    assert of_call["call"]["used_cents"] == 3000
+
+    def used(*asked: object) -> int:
+        [seen] = run("reconcile", "T1", "--format", "json", *asked).json["tranches"]
+        return seen["used_cents"]
+
+    assert used("--as-of", YESTERDAY) == 0
+    assert used("--as-of", TODAY) == 3000
+    assert used("--as-of", f"{TODAY:%d/%m/%Y}") == 3000
+    assert used("--known-by", TODAY, "--as-of", YESTERDAY) == 0
+    assert used("--known-by", TODAY) == 3000
+    assert run("jobs", "--once").out.count("\n") == 1
+    assert len(run("audit").out.splitlines()) >= 7
+
+
+def test_what_is_printed_is_read_by_the_printer_alone(founded, tmp_path):
+    paper = tmp_path / "paper"
+    passes = ordered(founded, paper, 2)
+
+    assert stat.S_IMODE(paper.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in paper.iterdir()} == {0o600}
+    assert len(passes) == 10
+    assert {row["svg"] for row in passes} == {file.name for file in paper.glob("*.svg")}
+    assert ET.parse(paper / passes[0]["svg"]).getroot().tag.endswith("svg")  # noqa: S314 - we wrote it
+    assert passes[0]["url"].startswith("HTTPS://PASS.CREUSE.FR/V/")
+    assert len({row["code"] for row in passes}) == 10
+    before = (paper / "pass.csv").read_bytes()
+    founded("order", "export", 1, "--out", paper)
+    assert (paper / "pass.csv").read_bytes() == before
+
+
+def test_a_printers_file_left_open_to_others_is_closed(founded, tmp_path):
+    paper = tmp_path / "paper"
+    paper.mkdir()
+    (paper / "pass.csv").touch(mode=0o644)
+    ordered(founded, paper, 1)
+    assert {stat.S_IMODE(file.stat().st_mode) for file in paper.iterdir()} == {0o600}
+
+
+LISTS = [
+    ["departement", "list"],
+    ["keys", "list"],
+    ["call", "list"],
+    ["convention", "list"],
+    ["programme", "list"],
+    ["tranche", "list"],
+    ["sites", "list"],
+    ["accreditation", "list"],
+    ["desk", "list"],
+    ["device", "list"],
+    ["order", "list"],
+]
+
+
+def test_every_list_is_read_by_people_and_by_machines(founded, tmp_path):
+    ordered(founded, tmp_path / "paper", 1)
+    founded("device", "new", "--site", "lieu-1", "--label", "tablette")
+    for words in LISTS:
+        if words[0] == "departement":
+            rows = founded(*words, "--format", "json").json
+        else:
+            rows = founded(*words, "--format", "json", "-d", "23").json
+        text = founded(*words).out.splitlines()
+        assert rows, words
+        assert len(text) == len(rows) + 1
+        assert text[0].split() == list(rows[0])
+    [tranche] = founded("tranche", "list", "--format", "json").json
+    assert tranche["envelope_cents"] == 100_000
+    assert tranche["use_by"] == (TODAY + YEAR).isoformat()
+
+
+def test_no_secret_is_ever_listed(founded, tmp_path):
+    passes = ordered(founded, tmp_path / "paper", 1)
+    token = founded("device", "new", "--site", "lieu-1").out.splitlines()[1]
+    told = "".join(founded(*words, "--format", "json").out for words in LISTS)
+    for secret in (
+        token,
+        passes[0]["code"],
+        passes[0]["url"][-191:],
+        "un secret des tests",
+    ):
+        assert secret not in told
+
+
+def test_a_pass_per_line_is_read_from_the_standard_input(founded, tmp_path):
+    passes = ordered(founded, tmp_path / "paper", 1)
+    founded("hand-out", "--desk", "CAF", "--carnet", 1)
+    workshop = founded("workshop", "open", "lieu-1", "--day", TODAY).out.strip()
+    founded.stdin = "\n".join([passes[0]["url"], "", f"  {passes[1]['code']} ", ""])
+    spent = founded("redeem", "--from-stdin", "--workshop", workshop)
+    assert len(spent.out.splitlines()) == 2
+
+
+def test_a_device_is_shown_its_token_once_and_revoked_once(founded):
+    identifier, token = founded("device", "new", "--desk", "CAF").out.split()
+    assert token.startswith("pn_23_")
+    founded("device", "revoke", identifier)
+    assert founded.try_("device", "revoke", identifier).refusal == "not_found"
+    assert founded.try_("device", "new", "--site", "nowhere").refusal == "not_found"
+    both = founded.try_("device", "new", "--site", "lieu-1", "--desk", "CAF")
+    assert both.code == 2
+
+
+def test_amendments_are_recorded(founded):
+    window = ["--from", YESTERDAY, "--until", TODAY + 2 * YEAR]
+    founded("convention", "extend", "FSE", *window)
+    founded("tranche", "extend", "T1", *CALENDAR)
+    founded("tranche", "shares", "T1", "--share", "DEP=1", "--from", TODAY)
+    founded("programme", "suspend", "tela", "--from", TODAY, "--reason", "health_crisis")
+    ending = ["--programme", "tela", "--last-day", TODAY, "--reason", "withdrawn"]
+    founded("accreditation", "end", "lieu-2", *ending)
+    [*_, last] = founded("accreditation", "list", "--format", "json").json
+    assert last["ended_for"] == "withdrawn"
+
+
+def test_every_row_of_a_list_of_sites_is_reported(run, tmp_path):
+    run("programme", "start", "tela", "Tela")
+    rows = [{}, {"nom": ""}, {"pivot": ""}, {"id": "lieu-1"}, {"commune": "  Guéret "}]
+    sites = write_sites(tmp_path / "lieux.csv", *rows)
+    report = tmp_path / "report.jsonl"
+
+    printed = run("sites", "import", sites, "--programme", "tela", "--report", report)
+
+    lines = [json.loads(line) for line in report.read_text("utf-8").splitlines()]
+    assert [line["line"] for line in lines] == [2, 3, 4, 5, 6]
+    verdicts = [line["verdict"] for line in lines]
+    assert verdicts[1] == verdicts[3] == "refused"
+    assert verdicts[0] in ("accepted", "corrected")
+    assert verdicts[2] == "candidate"
+    assert lines[3]["code"] == "id_twice"
+    assert all(line["sentence"] not in ("", line["code"]) for line in lines)
+    assert printed.out.splitlines()[0].startswith("5 ")
+    kept = run("sites", "list", "--format", "json").json
+    assert [row["id"] for row in kept] == ["lieu-1", "lieu-3", "lieu-5"]
+    again = run("sites", "import", sites, "--programme", "tela", "--report", report)
+    assert again.out != printed.out
+    counts = [line.rpartition(" : ")[2] for line in again.out.splitlines()[5:8]]
+    assert counts == ["0", "0", "3"], "nothing new, nothing changed, three the same"
+    assert run("sites", "list", "--format", "json").json == kept
+
+
+def test_all_or_nothing_keeps_nothing_when_a_row_is_refused(run, tmp_path):
+    run("programme", "start", "tela", "Tela")
+    sites = write_sites(tmp_path / "lieux.csv", {}, {"nom": ""})
+    words = ["sites", "import", sites, "--programme", "tela", "--all-or-nothing"]
+    assert run.try_(*words).refusal == "import_refused"
+    assert run("sites", "list", "--format", "json").json == []
+    run("sites", "import", sites, "--programme", "tela")
+    assert len(run("sites", "list", "--format", "json").json) == 1
+
+
+def test_a_file_that_is_no_list_of_sites_is_refused(run, tmp_path):
+    run("programme", "start", "tela", "Tela")
+    for name, content in (
+        ("empty.csv", b""),
+        ("columns.csv", "id;nom\n1;Médiathèque\n".encode()),
+        ("image.csv", bytes(range(256)) * 10),
+    ):
+        (tmp_path / name).write_bytes(content)
+        refused = run.try_("sites", "import", tmp_path / name, "--programme", "tela")
+        assert refused.refusal in ("empty_file", "missing_columns", "not_a_csv")
+    gone = run.try_("sites", "import", tmp_path / "gone.csv", "--programme", "tela")
+    assert gone.code == 1
+    assert "gone.csv" in gone.err
+    sites = write_sites(tmp_path / "lieux.csv", {})
+    assert run.try_("sites", "import", sites, "--programme", "x").refusal == "not_found"
+
+
+REFUSALS = [
+    ("unknown_departement", ["call", "list", "-d", "75"]),
+    ("malformed_departement", ["call", "list", "-d", "../23"]),
+    ("not_found", ["reconcile", "T9"]),
+    ("not_found", ["reconcile", "--call", "NONE"]),
+    ("not_found", ["order", "place", "T9", "--carnets", "1"]),
+    ("not_found", ["order", "activate", "9", "--commitment", "x"]),
+    ("not_found", ["order", "make", "9"]),
+    ("not_found", ["order", "export", "9", "--out", "/nowhere/at/all"]),
+    ("not_found", ["lapse", "9", "--stage", "stock"]),
+    ("carnet_unknown", ["block", "99"]),
+    ("not_found", ["desk", "deliver", "MSA", "--first", "1", "--last", "1"]),
+    ("carnet_unknown", ["hand-out", "--desk", "CAF", "--carnet", "99"]),
+    ("not_found", ["workshop", "open", "nowhere", "--day", "2020-01-01"]),
+    ("malformed_departement", ["departement", "add", "999", "Ailleurs", "--host", "A.FR"]),
+    ("host_too_long", ["departement", "add", "75", "Paris", "--host", "A" * 60 + ".FR"]),
+    ("host_not_printable", ["departement", "add", "75", "Paris", "--host", "été.fr"]),
+]
+
+
+def test_each_no_is_one_sentence_with_its_code(founded):
+    for code, words in REFUSALS:
+        assert founded.try_(*words).refusal == code, words
+    again = ["call", "open", "AAP", "Appel à projets"]
+    assert founded.try_(*again).refusal
+    for carnets in (0, -1, 101, 10**9):
+        refused = founded.try_("order", "place", "T1", "--carnets", carnets)
+        assert refused.code in (1, 2), carnets
+        assert "Traceback" not in refused.err
+
+
+TYPED_WRONG = [
+    ["workshop", "open", "lieu-1", "--day", "hier"],
+    ["workshop", "open", "lieu-1", "--day", "31/02/2020"],
+    ["tranche", "open", "T2", "--number", "2", "--envelope", "12,345"],
+    ["tranche", "shares", "T1", "--share", "FSE", "--from", "2020-01-01"],
+    ["redeem", "x", "--workshop", "no-uuid"],
+    ["nothing"],
+    ["lapse", "1", "--stage", "all"],
+]
+
+
+def test_what_is_typed_wrong_is_shown_the_usage(founded):
+    for words in TYPED_WRONG:
+        wrong = founded.try_(*words)
+        assert wrong.code == 2, words
+        assert "Traceback" not in wrong.err
+
+
+def test_one_of_several_departements_must_be_named(run, monkeypatch):
+    run("departement", "add", "2a", "Corse-du-Sud", "--host", "PASS.CORSE.FR")
+    assert run.try_("call", "list").refusal == "which_departement"
+    run("call", "open", "AAP", "Appel", "-d", "2a")
+    assert run("call", "list", "-d", "23", "--format", "json").json == []
+    monkeypatch.setenv("PASSNUM_DEPARTEMENT", "2A")
+    assert len(run("call", "list", "--format", "json").json) == 1
+
+
+def test_a_departement_is_made_once(run):
+    again = ["departement", "add", "23", "Creuse", "--host", "PASS.CREUSE.FR"]
+    assert run.try_(*again).refusal
+    assert len(run("departement", "list", "--format", "json").json) == 1
+
+
+def test_a_clock_of_nowhere_is_refused(run):
+    adding = ["departement", "add", "75", "Paris", "--host", "A.FR"]
+    wrong = run.try_(*adding, "--timezone", "Europe/Nowhere")
+    assert wrong.code in (1, 2)
+    assert "Traceback" not in wrong.err
+    assert len(run("departement", "list", "--format", "json").json) == 1
+
+
+@pytest.mark.parametrize("words", [["departement", "list"], ["call", "list"], ["migrate"]])
+def test_a_folder_that_is_not_there_is_explained(run, tmp_path, words):
+    elsewhere = Terminal(["--data-dir", str(tmp_path / "nowhere")])
+    told = elsewhere.try_(*words)
+    assert told.code == 0 or told.refusal
+    assert "Traceback" not in told.err
+
+
+def test_keys_stay_sealed_without_their_secret(founded, monkeypatch):
+    monkeypatch.setenv("PASSNUM_KEY_PASSPHRASE", "another")
+    wrong = founded.try_("order", "place", "T1", "--carnets", 1)
+    assert wrong.refusal == "keys_locked"
+    monkeypatch.delenv("PASSNUM_KEY_PASSPHRASE")
+    for words in (["keys", "new"], ["order", "place", "T1", "--carnets", 1]):
+        assert founded.try_(*words).refusal == "keys_locked"
+    monkeypatch.setenv("PASSNUM_KEY_FILE", "/nowhere/key")
+    assert founded.try_("call", "list").refusal == "settings_wrong"
+
+
+def test_an_interrupted_order_is_taken_up_where_it_was(founded):
+    founded("order", "place", "T1", "--carnets", 2)
+    made = founded("order", "make", 1)
+    assert "10" in made.out
+    [order] = founded("order", "list", "--format", "json").json
+    assert order["made"] == order["carnets"] == 2
+
+
+def test_a_schema_is_brought_up_to_date_by_doing_nothing_when_it_is(run):
+    assert "23" in run("migrate").out
+    assert "23" in run("migrate").out
+
+
+def test_a_no_is_told_in_french_and_in_english_on_request(run):
+    words = ["reconcile", "T9", *run.place]
+    french = passnum(*words, env=environment())
+    english = passnum(*words, env=environment(LANG="en_GB.UTF-8"))
+    for told in (french, english):
+        assert told.returncode == 1
+        assert told.stdout == ""
+        assert told.stderr.endswith(" [not_found]\n")
+        assert "Traceback" not in told.stderr
+    assert french.stderr.startswith("« T9 » n'existe pas ici.")
+    assert french.stderr != english.stderr
+    assert "«" not in english.stderr
+
+
+@pytest.fixture
+def postgres(server, monkeypatch) -> Iterator[Terminal]:
+    """A département on PostgreSQL, its roles made by an administrator from what we print."""
+    name = f"t{next(NUMBERS)}"
+    server.run(f"CREATE DATABASE {name}")
+    roles = Terminal([]).try_("departement", "roles", "23")
+    server.run(roles.out, database=name)
+    server.run(roles.out, database=name)
+    monkeypatch.setenv("PASSNUM_KEY_PASSPHRASE", "un secret des tests")
+    for variable, login in (
+        ("PASSNUM_DATABASE_URL", "passnum_app"),
+        ("PASSNUM_OWNER_URL", "passnum_owner"),
+        ("PASSNUM_SEQUENCER_URL", "passnum_sequencer"),
+    ):
+        url = server.url(name, login).replace("+psycopg", "")
+        monkeypatch.setenv(variable, url)
+    yield Terminal([])
+    server.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.mark.postgres
+def test_the_same_words_work_on_postgresql(postgres, tmp_path):
+    run = postgres
+    run("departement", "add", "23", "Creuse", "--host", "PASS.CREUSE.FR")
+    found(run, write_sites(tmp_path / "lieux.csv", {}, {"pivot": "99900002900010"}))
+    passes = ordered(run, tmp_path / "paper", 1)
+    run("hand-out", "--desk", "CAF", "--carnet", 1)
+    workshop = run("workshop", "open", "lieu-1", "--day", TODAY).out.strip()
+    run("redeem", passes[0]["url"], passes[1]["code"], "--workshop", workshop)
+    run("undo", passes[1]["serial"], "--reason", "wrong_pass")
+    assert run.try_("lapse", 1, "--stage", "stock").refusal == "too_early_to_lapse"
+    assert run("jobs", "--once").code == 0
+
+    with subprocess.Popen([PASSNUM, "sequencer"]) as sequencer:
+        try:
+            deadline = time.monotonic() + 20
+            while True:
+                [tranche] = run("reconcile", "T1", "--format", "json").json["tranches"]
+                if tranche["not_yet_logged"] == 0:
+                    break
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        finally:
+            sequencer.send_signal(signal.SIGTERM)
+        assert sequencer.wait(10) == 0
+
+    assert tranche["used_cents"] == 1000
+    assert run("audit").code == 0
+
+
+@pytest.mark.postgres
+def test_a_login_that_is_missing_is_explained(postgres, monkeypatch):
+    monkeypatch.delenv("PASSNUM_OWNER_URL")
+    adding = ["departement", "add", "23", "Creuse", "--host", "PASS.CREUSE.FR"]
+    assert postgres.try_(*adding).refusal
+
+
+def test_a_database_that_is_not_there_is_explained(monkeypatch):
+    monkeypatch.setenv("PASSNUM_DATABASE_URL", "postgresql://nobody@/x?host=/nowhere")
+    assert Terminal([]).try_("departement", "list").refusal

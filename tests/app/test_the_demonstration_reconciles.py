@@ -1,0 +1,179 @@
+"""The demonstration reconciles: two years in the Creuse, to the cent, or not a figure."""
+
+import json
+import re
+import shutil
+import signal
+import sqlite3
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.app.running import PASSNUM, Printed, environment, typed
+
+TRANCHES = ("T1", "T2", "ESSAI")
+
+
+def demo(folder: Path) -> Printed:
+    return typed("demo", "--no-serve", "--data-dir", folder)
+
+
+def figures(printed: Printed) -> list[str]:
+    """Return the amounts and the counts that were printed."""
+    return re.findall(r"\d[\d\s]*,\d\d\s€|\s{2}\d+\s", printed.out)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> tuple[Path, Printed]:
+    """The demonstration, built once for this file, and what building it printed."""
+    folder = tmp_path_factory.mktemp("demonstration") / "demo"
+    return folder, demo(folder)
+
+
+@pytest.fixture
+def copy(made, tmp_path) -> Path:
+    """A copy that a test may spoil."""
+    shutil.copytree(made[0], tmp_path / "demo")
+    return tmp_path / "demo"
+
+
+def test_every_tranche_is_told_to_the_cent(made):
+    folder, first = made
+    assert (first.code, first.err) == (0, "")
+    for tranche in TRANCHES:
+        assert f" {tranche} " in first.out
+    told = typed("reconcile", "--format", "json", "--data-dir", folder).json["tranches"]
+    assert [tranche["tranche"] for tranche in told] == list(TRANCHES)
+    for tranche in told:
+        lines = {line["state"]: line["cents"] for line in tranche["lines"]}
+        assert sum(lines.values()) == tranche["envelope_cents"]
+        assert tranche["not_yet_logged"] == 0
+    t1 = {part["convention"]: part["cents"] for part in told[0]["funders"]}
+    used = told[0]["used_cents"]
+    assert used > 500_000
+    assert t1["FSE-2019"] * 10 == used * 6
+    assert t1["ETAT-2019"] == t1["CD23-2019"] == used // 5
+    assert told[1]["used_cents"] > 0
+
+
+def test_a_second_run_is_fast_and_tells_the_same(made):
+    folder, first = made
+    before = {file.name: file.stat().st_mtime_ns for file in folder.glob("demo.*")}
+
+    started = time.monotonic()
+    second = demo(folder)
+
+    assert time.monotonic() - started < 3
+    assert second.code == 0
+    start = first.out.index("Tranche T1")
+    assert second.out == first.out[start:]
+    assert {file.name: file.stat().st_mtime_ns for file in folder.glob("demo.*")} == before
+
+
+def test_the_story_is_the_same_every_time_in_an_empty_folder_too(made, tmp_path):
+    (tmp_path / "again").mkdir()
+    again = demo(tmp_path / "again")
+    amounts = figures(made[1])
+    assert len(amounts) > 40
+    assert figures(again) == amounts
+
+
+def test_its_secrets_are_read_by_nobody_else(made):
+    folder, first = made
+    for name in ("demo.key", "demo.json"):
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
+    assert (folder / "demo.key").read_text() not in first.out
+    access = json.loads((folder / "demo.json").read_text())
+    assert set(access["tokens"]) == {"site", "desk", "departement"}
+    assert set(access["passes"]) == {"good", "also_good", "used", "lapsed"}
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("ten years of work")
+
+    refused = demo(tmp_path)
+
+    assert refused.refusal == "not_a_demonstration"
+    assert figures(refused) == []
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
+    assert [file.name for file in tmp_path.parent.glob(f"{tmp_path.name}*")] == [
+        tmp_path.name
+    ]
+
+
+def test_a_real_departement_is_not_taken_for_a_demonstration(tmp_path):
+    place = ["--data-dir", tmp_path / "data"]
+    typed("departement", "add", "23", "Creuse", "--host", "PASS.CREUSE.FR", *place)
+    before = (tmp_path / "data" / "d23.db").read_bytes()
+    assert demo(tmp_path / "data").refusal == "not_a_demonstration"
+    assert (tmp_path / "data" / "d23.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+def test_an_interruption_leaves_nothing_half_made(tmp_path, sign):
+    folder = tmp_path / "demo"
+    command = [PASSNUM, "demo", "--no-serve", "--data-dir", str(folder)]
+    with subprocess.Popen(
+        command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as building:
+        deadline = time.monotonic() + 20
+        while not list(tmp_path.glob("**/d23.db")):
+            assert time.monotonic() < deadline
+            assert building.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.3)
+        building.send_signal(sign)
+        _out, told = building.communicate()
+    assert not folder.exists()
+    if sign == signal.SIGINT:
+        assert list(tmp_path.iterdir()) == []
+        assert b"Traceback" not in told
+        return
+
+    again = demo(folder)
+
+    assert again.code == 0
+    assert list(tmp_path.iterdir()) == [folder], "what the crash left is swept away"
+
+
+FIRST_USE = "id = (SELECT min(id) FROM entry WHERE kind = 'redeemed')"
+SPOILED = {
+    "a balance": ("balance", "UPDATE balance SET debits = debits + 1000 WHERE debits > 0"),
+    "one cent of one entry": (
+        "entry",
+        f"UPDATE entry SET amount_cents = amount_cents + 1 WHERE {FIRST_USE}",
+    ),
+    "what an entry says": (
+        "entry",
+        f"UPDATE entry SET body = CAST(replace(body, '1000', '1001') AS BLOB) WHERE {FIRST_USE}",
+    ),
+    "a pass given to nobody": (
+        "handed_out",
+        "DELETE FROM handed_out WHERE serial = (SELECT min(serial) FROM handed_out)",
+    ),
+    "a leaf of the log": ("log_leaf", "DELETE FROM log_leaf WHERE idx = 700"),
+    "how a use was shared": ("attribution", "DELETE FROM attribution WHERE idx > 1000"),
+}
+
+
+@pytest.mark.parametrize(("table", "change"), SPOILED.values(), ids=SPOILED.keys())
+def test_a_figure_that_was_altered_behind_our_back_is_not_printed(copy, table, change):
+    raw = sqlite3.connect(copy / "d23.db")
+    triggers = raw.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", (table,)
+    ).fetchall()
+    for (trigger,) in triggers:
+        raw.execute(f"DROP TRIGGER {trigger}")
+    raw.execute("PRAGMA foreign_keys = OFF")
+    assert raw.execute(change).rowcount > 0
+    raw.commit()
+    raw.close()
+
+    told = demo(copy)
+
+    assert told.refusal in ("does_not_reconcile", "audit_differs")
+    assert figures(told) == []
+    assert "Bearer" not in told.out
