@@ -308,6 +308,9 @@ def bootstrap_sql(code: str) -> list[str]:
                 "lock_timeout = '10s'",
                 "statement_timeout = '60s'",
                 "idle_in_transaction_session_timeout = '60s'",
+                # Short statements, run for ever: planning each anew costs more than running it.
+                "plan_cache_mode = 'force_generic_plan'",
+                "jit = off",
             )
         ],
     ]

@@ -151,6 +151,12 @@ class Bearers:
         return bearer
 
 
+def bearer_token(authorization: str) -> str | None:
+    """Return the token of an Authorization header, if it holds one."""
+    scheme, _space, token = authorization.partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
 def departement_of(token: str) -> str:
     """Return the département that a token names, or raise `NotSignedIn`."""
     parts = token.split("_", 2)

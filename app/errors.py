@@ -39,8 +39,12 @@ log = logging.getLogger(__name__)
 
 
 def language_of(request: "Request[Any, Any, Any]") -> Messages:
-    """Return the sentences of whoever asks: English only if preferred, else French."""
-    asked = request.headers.get("accept-language", "fr")
+    """Return the sentences of whoever asks."""
+    return preferred(request.headers.get("accept-language", ""))
+
+
+def preferred(asked: str) -> Messages:
+    """Return the sentences that an Accept-Language header asks for: English if first, else French."""
     return messages("en" if asked.strip().lower().startswith("en") else "fr")
 
 

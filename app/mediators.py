@@ -12,7 +12,7 @@ from litestar.params import JSONBody
 from litestar.status_codes import HTTP_200_OK
 
 from app.devices import Bearer, NotAllowed
-from app.errors import language_of, unless_accepted
+from app.errors import preferred, unless_accepted
 from app.serving import Serving
 from ledger.refusal import Refusal
 from redemption.checking import look
@@ -62,6 +62,22 @@ def device_of(bearer: Bearer) -> Device:
     return Device(bearer.id, bearer.site)
 
 
+async def judged(
+    serving: Serving, bearer: Bearer, scans: list[Scan], language: str
+) -> bytes:
+    """Return the verdicts of a queue, in order, as JSON; a no comes with its sentence."""
+    device = device_of(bearer)
+    if len(scans) > QUEUE_MAX:
+        raise TooManyScans(QUEUE_MAX)
+    if not scans:
+        return b"[]"
+    queue = [Presented(scan, device) for scan in scans]
+    verdicts = await serving.gatherer(bearer.departement).submit(queue)
+    return _encoder.encode(
+        [v if v.verdict in DONE else _told(v, language) for v in verdicts]
+    )
+
+
 class Mediators(Controller):
     """What a phone at a site asks for."""
 
@@ -80,15 +96,10 @@ class Mediators(Controller):
         Refusals are answers, not errors.  Scans of several phones that arrive together are
         judged in one transaction.
         """
-        device = device_of(bearer)
-        if len(data) > QUEUE_MAX:
-            raise TooManyScans(QUEUE_MAX)
-        if not data:
-            return Response(b"[]", media_type=MediaType.JSON)
-        queue = [Presented(scan, device) for scan in data]
-        verdicts = await serving.gatherer(bearer.departement).submit(queue)
-        told = [v if v.verdict in DONE else _told(v, request) for v in verdicts]
-        return Response(_encoder.encode(told), media_type=MediaType.JSON)
+        told = await judged(
+            serving, bearer, data, request.headers.get("accept-language", "")
+        )
+        return Response(told, media_type=MediaType.JSON)
 
     @post("/workshops", sync_to_thread=True, status_code=HTTP_200_OK)
     def workshops(
@@ -142,7 +153,7 @@ class Mediators(Controller):
         return Response(_encoder.encode(seen), media_type=MediaType.JSON)
 
 
-def _told(verdict: Verdict, request: Asked) -> ToldVerdict:
+def _told(verdict: Verdict, language: str) -> ToldVerdict:
     facts: dict[str, Any] = {"on": verdict.on, "site": verdict.site, **verdict.facts}
-    sentence = language_of(request).refusal(verdict.verdict, facts)
+    sentence = preferred(language).refusal(verdict.verdict, facts)
     return ToldVerdict(**msgspec.structs.asdict(verdict), sentence=sentence)

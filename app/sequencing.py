@@ -7,8 +7,10 @@ from sqlalchemy.exc import DBAPIError
 
 from app.instance import Instance
 
-REST_SECONDS = 0.02
+# Little steps cost as much as big ones: entries gather meanwhile, and the log is never far behind.
+REST_SECONDS = 0.1
 RETRY_SECONDS = 1.0
+FULL_STEP = 2_000
 
 log = logging.getLogger(__name__)
 
@@ -27,5 +29,5 @@ def run_until(instance: Instance, stop: threading.Event) -> None:
             )
             stop.wait(RETRY_SECONDS)
             continue
-        if not stepped:
+        if stepped < FULL_STEP:
             stop.wait(REST_SECONDS)

@@ -11,6 +11,7 @@ import gc
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from app import jobs, sequencing
+from app.express import Express
 from app.instance import Instance
 from app.web import create_app
 from ledger.refusal import Refusal
@@ -91,6 +93,9 @@ def run(
     # Requests make many small objects that die young: look for cycles less often.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    # The counter's thread waits for the database at each statement; it must not then wait 5 ms
+    # for the web's thread to let go of the interpreter.
+    sys.setswitchinterval(0.0002)
     ready()
     stop = threading.Event()
     helpers = [
@@ -105,7 +110,10 @@ def run(
 
     async def main() -> None:
         server = Server(
-            create_app(instance), address=address, port=port, interface=Interfaces.ASGI
+            Express(create_app(instance)),
+            address=address,
+            port=port,
+            interface=Interfaces.ASGI,
         )
         loop = asyncio.get_running_loop()
         for sign in (signal.SIGINT, signal.SIGTERM):

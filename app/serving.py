@@ -8,7 +8,7 @@ from litestar import Request
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 
-from app.devices import Bearer, Bearers, NotSignedIn, departement_of
+from app.devices import Bearer, Bearers, NotSignedIn, bearer_token, departement_of
 from app.gathering import Gatherer
 from app.instance import Instance
 from app.registry import MalformedDepartement, UnknownDepartement
@@ -80,10 +80,10 @@ async def provide_bearer(
     request: Request[None, None, State], serving: NamedDependency[Serving]
 ) -> Bearer:
     """Return who calls, from the Authorization header, or raise `NotSignedIn`."""
-    scheme, _space, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
+    token = bearer_token(request.headers.get("authorization", ""))
+    if token is None:
         raise NotSignedIn
-    return await serving.bearer(token.strip())
+    return await serving.bearer(token)
 
 
 async def provide_serving(state: State) -> Serving:

@@ -16,7 +16,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from ledger import canonical
-from ledger.bulk import bytes_array, is_postgres, plain_array, text_array, uuid_array
+from ledger.bulk import bytes_array, is_postgres, plain_array, run, text_array, uuid_array
 from ledger.entries import Entry, Right, entry_id
 from ledger.models import attempt, entry, refusal
 from ledger.moments import Moment
@@ -121,12 +121,11 @@ def facts_of(no: Refusal) -> dict[str, Any]:
     return canonical.decode(canonical.encode(told))  # type: ignore[no-any-return]
 
 
-_OPEN = text(
-    """
+_OPEN = """
     WITH asked AS MATERIALIZED (
-      SELECT * FROM unnest(CAST(:id AS uuid[]), CAST(:act AS text[]), CAST(:hash AS bytea[]),
-                           CAST(:device AS text[]), CAST(:shown AS text[]),
-                           CAST(:received AS timestamptz[]))
+      SELECT * FROM unnest(CAST(%(id)s AS uuid[]), CAST(%(act)s AS text[]), CAST(%(hash)s AS bytea[]),
+                           CAST(%(device)s AS text[]), CAST(%(shown)s AS text[]),
+                           CAST(%(received)s AS timestamptz[]))
            AS r(id, act, request_hash, device, shown, received_at)),
     fresh AS (
       INSERT INTO attempt (id, act, request_hash, device, shown, received_at)
@@ -135,7 +134,6 @@ _OPEN = text(
       RETURNING id)
     SELECT asked.id FROM asked LEFT JOIN fresh ON fresh.id = asked.id WHERE fresh.id IS NULL
     """
-)
 
 
 def open_attempts(session: Session, attempts: Sequence[Attempt]) -> set[UUID]:
@@ -144,7 +142,8 @@ def open_attempts(session: Session, attempts: Sequence[Attempt]) -> set[UUID]:
     Each id once.  Waits for another transaction that is writing the same attempt.
     """
     if is_postgres(session):
-        rows = session.execute(
+        rows = run(
+            session,
             _OPEN,
             {
                 "id": uuid_array([a.id for a in attempts]),
@@ -155,7 +154,7 @@ def open_attempts(session: Session, attempts: Sequence[Attempt]) -> set[UUID]:
                 "received": plain_array([f'"{a.received}"' for a in attempts]),
             },
         )
-        return set(rows.scalars())
+        return {row[0] for row in rows}
     # BEGIN IMMEDIATE made us the only writer.
     known = set(_known(session, [a.id for a in attempts]))
     fresh = [

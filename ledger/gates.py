@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from ledger.bulk import is_postgres, run, text_array
 from ledger.models import gate
 
 
@@ -39,14 +40,20 @@ def install(session: Session, keys: Iterable[str]) -> None:
     session.execute(gate.insert(), [{"key": key, "generation": 0} for key in keys])
 
 
+_HOLD = """
+    SELECT key, generation, closed_by FROM gate
+    WHERE key = ANY (CAST(%(keys)s AS text[])) ORDER BY key FOR KEY SHARE
+"""
+
+
 def hold(session: Session, keys: Iterable[str]) -> dict[str, Gate]:
     """Keep the gates as they are until the transaction ends; waits for a group act under way."""
-    rows = session.execute(
-        select(gate.c.key, gate.c.generation, gate.c.closed_by)
-        .where(gate.c.key.in_(sorted(set(keys))))
-        .order_by(gate.c.key)
-        .with_for_update(read=True, key_share=True)
-    ).all()
+    chosen = sorted(set(keys))
+    if is_postgres(session):
+        rows = run(session, _HOLD, {"keys": text_array(chosen)})
+    else:
+        columns = select(gate.c.key, gate.c.generation, gate.c.closed_by)
+        rows = session.execute(columns.where(gate.c.key.in_(chosen))).all()
     return {key: Gate(generation, closed_by) for key, generation, closed_by in rows}
 
 

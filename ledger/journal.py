@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from ledger import canonical
 from ledger.accounts import account_id
-from ledger.bulk import bytes_array, is_postgres, plain_array, text_array, uuid_array
+from ledger.bulk import bytes_array, is_postgres, plain_array, run, text_array, uuid_array
 from ledger.entries import BODY_VERSION, Entry, Right
 from ledger.merkle import leaf_hash
 from ledger.models import entry, pending
@@ -81,16 +81,15 @@ def holders(session: Session, rights: Iterable[Right]) -> dict[Right, Holder]:
     return found
 
 
-_RECORD = text(
-    """
+_RECORD = """
     WITH told AS MATERIALIZED (
       SELECT * FROM unnest(
-        CAST(:id AS uuid[]), CAST(:act_id AS uuid[]), CAST(:kind AS text[]),
-        CAST(:occurred_at AS timestamptz[]), CAST(:occurred_on AS date[]),
-        CAST(:recorded_at AS timestamptz[]), CAST(:actor AS text[]),
-        CAST(:debit_id AS bigint[]), CAST(:credit_id AS bigint[]),
-        CAST(:amount_cents AS bigint[]), CAST(:uses AS text[]), CAST(:subject AS text[]),
-        CAST(:turn AS bigint[]), CAST(:body AS bytea[]), CAST(:leaf_hash AS bytea[]))
+        CAST(%(id)s AS uuid[]), CAST(%(act_id)s AS uuid[]), CAST(%(kind)s AS text[]),
+        CAST(%(occurred_at)s AS timestamptz[]), CAST(%(occurred_on)s AS date[]),
+        CAST(%(recorded_at)s AS timestamptz[]), CAST(%(actor)s AS text[]),
+        CAST(%(debit_id)s AS bigint[]), CAST(%(credit_id)s AS bigint[]),
+        CAST(%(amount_cents)s AS bigint[]), CAST(%(uses)s AS text[]), CAST(%(subject)s AS text[]),
+        CAST(%(turn)s AS bigint[]), CAST(%(body)s AS bytea[]), CAST(%(leaf_hash)s AS bytea[]))
       WITH ORDINALITY AS r(id, act_id, kind, occurred_at, occurred_on, recorded_at, actor,
                            debit_id, credit_id, amount_cents, uses, subject, turn,
                            body, leaf_hash, place)),
@@ -99,7 +98,7 @@ _RECORD = text(
                          debit_id, credit_id, amount_cents, uses, subject, turn,
                          body, body_version, leaf_hash)
       SELECT id, act_id, kind, occurred_at, occurred_on, recorded_at, actor,
-             debit_id, credit_id, amount_cents, uses, subject, turn, body, :version, leaf_hash
+             debit_id, credit_id, amount_cents, uses, subject, turn, body, %(version)s, leaf_hash
       FROM told ORDER BY subject, place
       ON CONFLICT DO NOTHING
       RETURNING id),
@@ -107,13 +106,13 @@ _RECORD = text(
       INSERT INTO pending (entry_id) SELECT id FROM won)
     SELECT told.id FROM told LEFT JOIN won ON won.id = told.id WHERE won.id IS NULL
     """
-)
 
 
 def _record_in_one_statement(session: Session, entries: Sequence[Entry]) -> set[UUID]:
     bodies = [e.body() for e in entries]
     rights = [e.right or (None, None, None) for e in entries]
-    rows = session.execute(
+    rows = run(
+        session,
         _RECORD,
         {
             "id": uuid_array([e.id for e in entries]),
@@ -134,7 +133,7 @@ def _record_in_one_statement(session: Session, entries: Sequence[Entry]) -> set[
             "version": BODY_VERSION,
         },
     )
-    return set(rows.scalars())
+    return {row[0] for row in rows}
 
 
 def _record_as_only_writer(session: Session, entries: Sequence[Entry]) -> set[UUID]:

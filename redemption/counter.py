@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import insert, select
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from issuance import codes, tokens
@@ -21,7 +21,7 @@ from ledger.journal import Holder, holders, record
 from ledger.moments import Moment
 from redemption import presented
 from redemption.admission import OrderFacts, PassFacts, PlaceFacts, Reason, judge, spent
-from redemption.models import dispute, kept_scan, workshop
+from redemption.models import dispute, kept_scan
 from redemption.presented import PassRow
 from redemption.uses import redeemed, use_facts
 
@@ -89,7 +89,7 @@ def redeem(
     is not judged and not kept: it can be sent again once its workshop is known.  A fixed
     number of statements, whatever the length of the queue.
     """
-    workshops = _workshops(session, {p.scan.workshop for p in queue})
+    workshops = presented.sites_of(session, {p.scan.workshop for p in queue})
     verdicts: list[Verdict | None] = [None] * len(queue)
     first_seen: dict[UUID, int] = {}
     attempted: list[tuple[int, Attempt]] = []
@@ -131,13 +131,6 @@ def _same_again(
     if verdict is None or queue[first].scan != scan:
         return Verdict(scan.id, ACT_REUSED)
     return verdict
-
-
-def _workshops(session: Session, ids: set[UUID]) -> dict[UUID, int]:
-    rows = session.execute(
-        select(workshop.c.id, workshop.c.site).where(workshop.c.id.in_(ids))
-    )
-    return dict(rows.all())
 
 
 def _unfit(p: Presented, workshops: Mapping[UUID, int], keyring: Keyring) -> str | None:

@@ -10,10 +10,11 @@ from sqlalchemy.types import TypeEngine
 
 from issuance.orders import circulating_gate, stock_gate
 from ledger import canonical, gates
-from ledger.bulk import bytes_array, is_postgres, plain_array, text_array, uuid_array
+from ledger.bulk import bytes_array, is_postgres, plain_array, run, text_array, uuid_array
 from ledger.columns import Day, Flag
 from ledger.models import gate
 from redemption.admission import OrderFacts, PlaceFacts
+from redemption.models import workshop
 
 
 class PassRow(NamedTuple):
@@ -50,17 +51,13 @@ _PASSES = """
     FROM {source} JOIN voucher AS v ON v.{key} = r.sought
     LEFT JOIN handed_out AS h ON h.serial = v.serial
 """
-_PG_BY_SERIAL = text(
-    _PASSES.format(
-        source="unnest(CAST(:sought AS text[])) AS r(sought)", key="serial", also=""
-    )
+_PG_BY_SERIAL = _PASSES.format(
+    source="unnest(CAST(%(sought)s AS text[])) AS r(sought)", key="serial", also=""
 )
-_PG_BY_CODE = text(
-    _PASSES.format(
-        source="unnest(CAST(:sought AS bytea[])) AS r(sought)",
-        key="code_digest",
-        also=", v.code_digest",
-    )
+_PG_BY_CODE = _PASSES.format(
+    source="unnest(CAST(%(sought)s AS bytea[])) AS r(sought)",
+    key="code_digest",
+    also=", v.code_digest",
 )
 _LITE_BY_SERIAL = text(
     _PASSES.format(
@@ -77,7 +74,7 @@ def passes(session: Session, serials: Iterable[str]) -> dict[str, PassRow]:
     if not sought:
         return {}
     if is_postgres(session):
-        rows = session.execute(_PG_BY_SERIAL, {"sought": text_array(sought)}).all()
+        rows = run(session, _PG_BY_SERIAL, {"sought": text_array(sought)})
     else:
         rows = session.execute(
             _LITE_BY_SERIAL, {"sought": canonical.encode(sought).decode()}
@@ -94,7 +91,7 @@ def passes_by_code(session: Session, digests: Iterable[bytes]) -> dict[bytes, Pa
     if not sought:
         return {}
     if is_postgres(session):
-        rows = session.execute(_PG_BY_CODE, {"sought": bytes_array(sought)}).all()
+        rows = run(session, _PG_BY_CODE, {"sought": bytes_array(sought)})
         return {row.code_digest: PassRow._make(row[:-1]) for row in rows}
     serials = {
         serial: digest
@@ -123,9 +120,7 @@ _ORDER_TYPES: dict[str, TypeEngine[Any]] = {
     "tolerance_until": Day(),
     "present_by": Day(),
 }
-_PG_ORDERS = text(
-    _ORDERS.format(chosen="(SELECT * FROM unnest(CAST(:chosen AS bigint[])))")
-).columns(**_ORDER_TYPES)
+_PG_ORDERS = _ORDERS.format(chosen="(SELECT * FROM unnest(CAST(%(chosen)s AS bigint[])))")
 _LITE_ORDERS = text(
     _ORDERS.format(chosen="(SELECT value FROM json_each(:chosen))")
 ).columns(**_ORDER_TYPES)
@@ -137,12 +132,26 @@ def orders(session: Session, numbers: Iterable[int]) -> dict[int, OrderFacts]:
     if not chosen:
         return {}
     if is_postgres(session):
-        rows = session.execute(_PG_ORDERS, {"chosen": plain_array(chosen)}).all()
+        rows = run(session, _PG_ORDERS, {"chosen": plain_array(chosen)})
     else:
         rows = session.execute(
             _LITE_ORDERS, {"chosen": canonical.encode(chosen).decode()}
         ).all()
     return {row[0]: OrderFacts._make(row) for row in rows}
+
+
+def sites_of(session: Session, workshops: Iterable[UUID]) -> dict[UUID, int]:
+    """Return the site of each of these workshops that is known."""
+    where = sorted(set(workshops))
+    if is_postgres(session):
+        return dict(run(session, _SITES, {"workshops": uuid_array(where)}))
+    known = select(workshop.c.id, workshop.c.site).where(workshop.c.id.in_(where))
+    return dict(session.execute(known).all())
+
+
+_SITES = """
+    SELECT id, site FROM workshop WHERE id = ANY (CAST(%(workshops)s AS uuid[]))
+"""
 
 
 def closed_gates(session: Session, numbers: Iterable[int]) -> set[tuple[int, str]]:
@@ -195,12 +204,10 @@ _PLACE_TYPES: dict[str, TypeEngine[Any]] = {
     "accredited": Flag(),
     "in_territory": Flag(),
 }
-_PG_PLACES = text(
-    _PLACES.format(
-        workshops="(SELECT * FROM unnest(CAST(:workshops AS uuid[])))",
-        tranches="(SELECT * FROM unnest(CAST(:tranches AS bigint[])))",
-    )
-).columns(**_PLACE_TYPES)
+_PG_PLACES = _PLACES.format(
+    workshops="(SELECT * FROM unnest(CAST(%(workshops)s AS uuid[])))",
+    tranches="(SELECT * FROM unnest(CAST(%(tranches)s AS bigint[])))",
+)
 _LITE_PLACES = text(
     _PLACES.format(
         workshops="(SELECT value FROM json_each(:workshops))",
@@ -217,9 +224,11 @@ def places(
     if not where or not what:
         return {}
     if is_postgres(session):
-        rows = session.execute(
-            _PG_PLACES, {"workshops": uuid_array(where), "tranches": plain_array(what)}
-        ).all()
+        rows = run(
+            session,
+            _PG_PLACES,
+            {"workshops": uuid_array(where), "tranches": plain_array(what)},
+        )
         return {(row[0], row[1]): PlaceFacts._make(row[2:]) for row in rows}
     rows = session.execute(
         _LITE_PLACES,

@@ -1,0 +1,74 @@
+"""The express lane: scans answered before the web framework, which would cost more than judging them.
+
+Only what is plain is answered here: a token seen less than two seconds ago, a body that can be
+read.  Anything else goes on to the application, untouched, and is told there.
+"""
+
+from typing import Any
+
+import msgspec
+from litestar import Litestar
+
+from app.devices import Bearer, bearer_token
+from app.gathering import CounterClosedError
+from app.mediators import judged
+from app.serving import Serving
+from ledger.refusal import Refusal
+from redemption.counter import Scan
+
+PATH = "/api/v1/scans"
+LARGE = 1_000_000
+_decoder = msgspec.json.Decoder(list[Scan])
+
+
+class Express:
+    """The application behind its express lane."""
+
+    def __init__(self, app: Litestar) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+        """Answer a plain queue of scans, or hand over."""
+        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        first = await receive()
+        serving: Serving = self._app.state.serving
+        answer = await self._answer(serving, scope, first)
+        if answer is None:
+            await self._app(scope, _again(first, receive), send)
+            return
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(answer)).encode()),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": answer, "more_body": False})
+
+    async def _answer(self, serving: Serving, scope: Any, first: Any) -> bytes | None:  # noqa: ANN401 - ASGI
+        headers = dict(scope["headers"])
+        bearer = _recalled(serving, headers)
+        body: bytes = first.get("body", b"")
+        if bearer is None or first.get("more_body") or not 0 < len(body) < LARGE:
+            return None
+        try:
+            scans = _decoder.decode(body)
+            language = headers.get(b"accept-language", b"").decode("latin-1")
+            return await judged(serving, bearer, scans, language)
+        except (msgspec.DecodeError, Refusal, CounterClosedError):
+            return None  # nothing was written: the application tells why
+
+
+def _recalled(serving: Serving, headers: dict[bytes, bytes]) -> Bearer | None:
+    token = bearer_token(headers.get(b"authorization", b"").decode("latin-1"))
+    return serving.bearers.recall(token) if token else None
+
+
+def _again(first: Any, receive: Any) -> Any:  # noqa: ANN401 - ASGI
+    """Return a channel that gives the first message again, then the rest."""
+    waiting = [first]
+
+    async def again() -> Any:  # noqa: ANN401 - ASGI
+        return waiting.pop() if waiting else await receive()
+
+    return again
