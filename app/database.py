@@ -79,7 +79,9 @@ class PostgresPlace:
 
     def __init__(self, urls: dict[Role, str], **engine: Any) -> None:  # noqa: ANN401
         self._engines = {
-            role: create_engine(url, isolation_level="READ COMMITTED", **engine)
+            role: create_engine(
+                url, isolation_level="READ COMMITTED", **({"pool_size": 20} | engine)
+            )
             for role, url in urls.items()
         }
 

@@ -32,11 +32,10 @@ class Express:
         if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        first = await receive()
-        serving: Serving = self._app.state.serving
-        answer = await self._answer(serving, scope, first)
+        messages = await _read(receive)
+        answer = await self._answer(self._app.state.serving, scope, messages)
         if answer is None:
-            await self._app(scope, _again(first, receive), send)
+            await self._app(scope, _again(messages, receive), send)
             return
         headers = [
             (b"content-type", b"application/json"),
@@ -45,12 +44,17 @@ class Express:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer, "more_body": False})
 
-    async def _answer(self, serving: Serving, scope: Any, first: Any) -> bytes | None:  # noqa: ANN401 - ASGI
+    async def _answer(
+        self,
+        serving: Serving,
+        scope: Any,  # noqa: ANN401 - ASGI
+        messages: list[Any],
+    ) -> bytes | None:
         headers = dict(scope["headers"])
         bearer = _recalled(serving, headers)
-        body: bytes = first.get("body", b"")
-        if bearer is None or first.get("more_body") or not 0 < len(body) < LARGE:
+        if bearer is None or messages[-1].get("more_body", True):
             return None
+        body = b"".join([message["body"] for message in messages])
         try:
             scans = _decoder.decode(body)
             language = headers.get(b"accept-language", b"").decode("latin-1")
@@ -64,9 +68,20 @@ def _recalled(serving: Serving, headers: dict[bytes, bytes]) -> Bearer | None:
     return serving.bearers.recall(token) if token else None
 
 
-def _again(first: Any, receive: Any) -> Any:  # noqa: ANN401 - ASGI
-    """Return a channel that gives the first message again, then the rest."""
-    waiting = [first]
+async def _read(receive: Any) -> list[Any]:  # noqa: ANN401 - ASGI
+    """Return the messages of a request's body, up to a size; the last says whether more follow."""
+    messages, size = [], 0
+    while True:
+        message = await receive()
+        messages.append(message)
+        size += len(message.get("body", b""))
+        if size > LARGE or not message.get("more_body", False):
+            return messages
+
+
+def _again(messages: list[Any], receive: Any) -> Any:  # noqa: ANN401 - ASGI
+    """Return a channel that gives these messages again, then the rest."""
+    waiting = list(reversed(messages))
 
     async def again() -> Any:  # noqa: ANN401 - ASGI
         return waiting.pop() if waiting else await receive()
