@@ -109,19 +109,16 @@ def run(
     ]
 
     async def main() -> None:
-        server = Server(
-            Express(create_app(instance)),
-            address=address,
-            port=port,
-            interface=Interfaces.ASGI,
-        )
+        express = Express(create_app(instance))
+        server = Server(express, address=address, port=port, interface=Interfaces.RSGI)
         loop = asyncio.get_running_loop()
         for sign in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(sign, server.stop)
         for helper in helpers:
             helper.start()
         try:
-            await server.serve()
+            async with express.life():
+                await server.serve()
         finally:
             stop.set()
             for helper in helpers:
