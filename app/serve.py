@@ -109,16 +109,19 @@ def run(
     ]
 
     async def main() -> None:
-        express = Express(create_app(instance))
-        server = Server(express, address=address, port=port, interface=Interfaces.RSGI)
+        server = Server(
+            Express(create_app(instance)),
+            address=address,
+            port=port,
+            interface=Interfaces.ASGI,
+        )
         loop = asyncio.get_running_loop()
         for sign in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(sign, server.stop)
         for helper in helpers:
             helper.start()
         try:
-            async with express.life():
-                await server.serve()
+            await server.serve()
         finally:
             stop.set()
             for helper in helpers:

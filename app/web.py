@@ -23,7 +23,6 @@ from app.mediators import Mediators
 from app.prescribers import Prescribers
 from app.public import Public
 from app.serving import Serving, provide_bearer, provide_serving
-from app.settings import read_settings
 from ledger.refusal import Refusal
 
 BODY_MAX = 2_000_000
@@ -79,8 +78,3 @@ def create_app(instance: Instance) -> Litestar:
         ),
         request_max_body_size=BODY_MAX,
     )
-
-
-def from_environment() -> Litestar:
-    """Return the application over the instance that the environment names; for worker processes."""
-    return create_app(Instance(read_settings()))

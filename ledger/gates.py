@@ -70,10 +70,3 @@ def take(session: Session, key: str) -> Gate:
 def close(session: Session, key: str, *, act: UUID) -> None:
     """Close a gate that this transaction has taken."""
     session.execute(update(gate).where(gate.c.key == key).values(closed_by=act))
-
-
-def reopen(session: Session, key: str, *, generation: int) -> None:
-    """Open a taken gate again, as the next generation."""
-    session.execute(
-        update(gate).where(gate.c.key == key).values(closed_by=None, generation=generation)
-    )
