@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.orm import Session
 
 from app import registry
@@ -22,11 +22,6 @@ from app.registry import Departement, UnknownDepartement, schema_of
 from ledger.refusal import Refusal
 
 Role = Literal["app", "sequencer", "owner"]
-
-_ENTER = text(
-    "SELECT set_config('search_path', :schema, true), set_config('role', :role, true),"
-    " set_config('transaction_read_only', :read_only, true)"
-)
 
 
 @dataclass(eq=False)
@@ -79,9 +74,7 @@ class PostgresPlace:
 
     def __init__(self, urls: dict[Role, str], **engine: Any) -> None:  # noqa: ANN401
         self._engines = {
-            role: create_engine(
-                url, isolation_level="READ COMMITTED", **({"pool_size": 20} | engine)
-            )
+            role: postgres_engine(url, **({"pool_size": 20} | engine))
             for role, url in urls.items()
         }
 
@@ -97,18 +90,15 @@ class PostgresPlace:
     ) -> Iterator[Connection]:
         """Open a transaction inside a département, as one of its three roles."""
         schema = schema_of(code)
+        # Several statements of a reader see one picture.
+        mode = "REPEATABLE READ, READ ONLY" if read_only else "READ COMMITTED"
+        begin = (
+            f"BEGIN ISOLATION LEVEL {mode}; SET LOCAL search_path = {schema};"
+            f" SET LOCAL ROLE {schema}_{role}"
+        )
         with self.engine(role).connect() as connection:
-            if read_only:  # several statements, one picture
-                connection.execution_options(isolation_level="REPEATABLE READ")
+            connection = connection.execution_options(begin=begin)  # noqa: PLW2901
             with connection.begin():
-                connection.execute(
-                    _ENTER,
-                    {
-                        "schema": schema,
-                        "role": f"{schema}_{role}",
-                        "read_only": "on" if read_only else "off",
-                    },
-                )
                 yield connection
 
     @contextmanager
@@ -131,6 +121,21 @@ class PostgresPlace:
         """Close every connection."""
         for engine in self._engines.values():
             engine.dispose()
+
+
+def postgres_engine(url: str, **engine: Any) -> Engine:  # noqa: ANN401
+    """Return an engine whose transactions begin in one exchange: isolation, schema and role together.
+
+    The driver would send a BEGIN of its own, so it is told to leave transactions alone.
+    """
+    made = create_engine(url, isolation_level="AUTOCOMMIT", **engine)
+
+    @event.listens_for(made, "begin")
+    def begin(connection: Connection) -> None:
+        begins = connection.get_execution_options().get("begin", "BEGIN")
+        connection.exec_driver_sql(begins)
+
+    return made
 
 
 class FilesPlace:

@@ -1,20 +1,22 @@
 """Gathers scans that arrive together into one transaction: group commit for redemptions.
 
-No timer: a flush takes what waits, one flush at a time per thread, and nobody is answered
-before the commit.  One thread on SQLite, which is also where the sequencer steps, so that two
-writers never fight for the file.
+No timer: a flush takes what waits, and nobody is answered before the commit.  A second flush
+begins beside the first only when a crowd waits: for a few scans, what a transaction costs is
+better shared with those that come while the first one runs.  One thread on SQLite, which is
+also where the sequencer steps, so that two writers never fight for the file.
 """
 
 import asyncio
 import logging
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from redemption.counter import Presented, Verdict
 
 MOST_SCANS = 1_000
+CROWD = 200
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +33,6 @@ class _Waiting(NamedTuple):
     loop: asyncio.AbstractEventLoop
 
 
-class _Stop:
-    """Ends a thread, once what came before it is answered."""
-
-
-class _Nudge:
-    """Asks for a step of the sequencer."""
-
-
 class Gatherer:
     """The counter of one département in this process."""
 
@@ -51,8 +45,11 @@ class Gatherer:
         after: Callable[[], int] | None = None,
     ) -> None:
         self._flush, self._after = flush, after
-        self._queue: queue.SimpleQueue[_Waiting | _Stop | _Nudge] = queue.SimpleQueue()
-        self._gate = threading.Lock()  # so that nothing can be queued behind the stops
+        self._changed = threading.Condition()  # guards all that follows
+        self._queue: deque[_Waiting] = deque()
+        self._scans = 0
+        self._flushing = 0
+        self._nudged = False
         self._closed = False
         self._threads = [
             threading.Thread(target=self._run, name=f"counter-{name}-{n}")
@@ -70,31 +67,40 @@ class Gatherer:
 
     def nudge(self) -> None:
         """Have the sequencer step soon: something was committed elsewhere in this process."""
-        if self._after is not None and not self._closed:
-            self._queue.put(_Nudge())
+        if self._after is not None:
+            with self._changed:
+                self._nudged = True
+                self._changed.notify()
 
     def close(self) -> None:
         """Take nothing more, answer what waits, and end the threads; blocks until then."""
-        with self._gate:
-            if not self._closed:
-                self._closed = True
-                for _thread in self._threads:
-                    self._queue.put(_Stop())
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
         for thread in self._threads:
             thread.join()
 
     def _put(self, item: _Waiting) -> None:
-        with self._gate:
+        with self._changed:
             if self._closed:
                 raise CounterClosedError
-            self._queue.put(item)
+            self._queue.append(item)
+            self._scans += len(item.scans)
+            if self._ready():
+                self._changed.notify()
+
+    def _ready(self) -> bool:
+        """Whether a flush may begin now."""
+        return bool(self._queue) and (not self._flushing or self._scans >= CROWD)
 
     def _run(self) -> None:
-        stopping = False
-        while not stopping:
-            batch, stopping = self._take()
+        while (batch := self._take()) is not None:
             if batch:
                 self._answer(batch)
+                with self._changed:
+                    self._flushing -= 1
+                    if self._ready() or self._closed:
+                        self._changed.notify_all()
             self._step()  # under load the queue is never empty: the log gets its turn
         while self._step():
             pass
@@ -109,23 +115,26 @@ class Gatherer:
             log.exception("the sequencer could not step")
             return False
 
-    def _take(self) -> tuple[list[_Waiting], bool]:
-        """Wait for something, then take what waits, up to a flush's worth."""
-        batch: list[_Waiting] = []
-        scans = 0
-        item = self._queue.get()
-        while True:
-            if isinstance(item, _Stop):
-                return batch, True
-            if isinstance(item, _Waiting):
-                batch.append(item)
-                scans += len(item.scans)
-            if scans >= MOST_SCANS:
-                return batch, False
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                return batch, False
+    def _take(self) -> list[_Waiting] | None:
+        """Wait for something to do, then take what waits, up to a flush's worth; None: the end.
+
+        Nothing taken means that the sequencer is wanted.
+        """
+        with self._changed:
+            while not self._ready():
+                if self._nudged:
+                    self._nudged = False
+                    return []
+                if self._closed and not self._queue:
+                    return None
+                self._changed.wait()
+            batch, scans = [], 0
+            while self._queue and scans < MOST_SCANS:
+                batch.append(self._queue.popleft())
+                scans += len(batch[-1].scans)
+            self._scans -= scans
+            self._flushing += 1
+            return batch
 
     def _answer(self, batch: list[_Waiting]) -> None:
         answers: list[tuple[_Waiting, list[Verdict] | BaseException]] = []

@@ -13,7 +13,7 @@ from datetime import date
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import insert, select, text, tuple_, update
+from sqlalchemy import insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from funding.allocation import Funder, Share, arrange, capped, part, weights_when
@@ -28,7 +28,7 @@ from funding.models import (
     share_version,
 )
 from ledger import canonical
-from ledger.bulk import is_postgres, plain_array
+from ledger.bulk import is_postgres, plain_array, run
 from ledger.entries import Right
 from ledger.models import account, entry, log_leaf
 from ledger.sequencer import Sequenced
@@ -216,6 +216,8 @@ class Books:
     ) -> list[dict[str, object]]:
         """Move the cumulatives of the capped funders of a segment; return the rows to keep."""
         rows: list[dict[str, object]] = []
+        if not self._caps:
+            return rows
         for place, s in enumerate(moved.shares):
             cap = self._caps.get(s.convention)
             if cap is None or place == 0:
@@ -335,12 +337,11 @@ def _caps(session: Session, conventions: set[str]) -> dict[str, int]:
     )
 
 
-_WRITE = text(
-    """
+_WRITE = """
     INSERT INTO attribution (idx, segment, cents_before)
-    SELECT * FROM unnest(CAST(:idx AS bigint[]), CAST(:segment AS bigint[]), CAST(:before AS bigint[]))
+    SELECT * FROM unnest(CAST(%(idx)s AS bigint[]), CAST(%(segment)s AS bigint[]),
+                         CAST(%(before)s AS bigint[]))
     """
-)
 
 
 def _write(session: Session, rows: Sequence[tuple[int, int, int]]) -> None:
@@ -348,7 +349,8 @@ def _write(session: Session, rows: Sequence[tuple[int, int, int]]) -> None:
         return
     if is_postgres(session):
         idx, segments, before = zip(*rows, strict=True)
-        session.execute(
+        run(
+            session,
             _WRITE,
             {
                 "idx": plain_array(idx),

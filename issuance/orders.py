@@ -11,7 +11,7 @@ from hashlib import sha256
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from funding.models import calendar
@@ -24,7 +24,7 @@ from issuance.serials import Serial
 from ledger import gates
 from ledger.accounts import account_name
 from ledger.attempts import Act, Answer, perform
-from ledger.bulk import bytes_array, is_postgres, plain_array, text_array
+from ledger.bulk import bytes_array, is_postgres, plain_array, run, text_array
 from ledger.entries import Right, entry_id
 from ledger.journal import must_record
 from ledger.moments import Moment
@@ -80,14 +80,18 @@ class OrderRow(msgspec.Struct, frozen=True):
         return -(-self.carnets // PIECE)
 
 
+# Filled in by Python's % and by PostgreSQL's format().
+GATE_KEY = "order/%s/%s"
+
+
 def stock_gate(order: int) -> str:
     """Return the key of the gate that guards what is in stock."""
-    return f"order/{order}/stock"
+    return GATE_KEY % (order, "stock")
 
 
 def circulating_gate(order: int) -> str:
     """Return the key of the gate that guards what is handed out."""
-    return f"order/{order}/circulating"
+    return GATE_KEY % (order, "circulating")
 
 
 def place_order(
@@ -303,20 +307,19 @@ def _next(session: Session, kind: str, count: int) -> int:
     return int(after) - count
 
 
-_INSERT = text(
-    """
+_INSERT = """
     INSERT INTO voucher (serial, carnet, rank, order_number, token_digest, code_digest)
-    SELECT serial, carnet, rank, :order_number, token_digest, code_digest
-    FROM unnest(CAST(:serial AS text[]), CAST(:carnet AS bigint[]), CAST(:rank AS bigint[]),
-                CAST(:token_digest AS bytea[]), CAST(:code_digest AS bytea[]))
+    SELECT serial, carnet, rank, %(order_number)s, token_digest, code_digest
+    FROM unnest(CAST(%(serial)s AS text[]), CAST(%(carnet)s AS bigint[]), CAST(%(rank)s AS bigint[]),
+                CAST(%(token_digest)s AS bytea[]), CAST(%(code_digest)s AS bytea[]))
          AS r(serial, carnet, rank, token_digest, code_digest)
     """
-)
 
 
 def _insert_vouchers(session: Session, order: int, made: Sequence[_Made]) -> None:
     if is_postgres(session):
-        session.execute(
+        run(
+            session,
             _INSERT,
             {
                 "order_number": order,

@@ -121,8 +121,8 @@ def facts_of(no: Refusal) -> dict[str, Any]:
     return canonical.decode(canonical.encode(told))  # type: ignore[no-any-return]
 
 
-_OPEN = """
-    WITH asked AS MATERIALIZED (
+OPENED = """
+    asked AS MATERIALIZED (
       SELECT * FROM unnest(CAST(%(id)s AS uuid[]), CAST(%(act)s AS text[]), CAST(%(hash)s AS bytea[]),
                            CAST(%(device)s AS text[]), CAST(%(shown)s AS text[]),
                            CAST(%(received)s AS timestamptz[]))
@@ -131,9 +131,21 @@ _OPEN = """
       INSERT INTO attempt (id, act, request_hash, device, shown, received_at)
       SELECT id, act, request_hash, device, shown, received_at FROM asked ORDER BY id
       ON CONFLICT DO NOTHING
-      RETURNING id)
-    SELECT asked.id FROM asked LEFT JOIN fresh ON fresh.id = asked.id WHERE fresh.id IS NULL
-    """
+      RETURNING id)"""
+REPLAYED = "SELECT id FROM asked WHERE id NOT IN (SELECT id FROM fresh)"
+_OPEN = f"WITH {OPENED} {REPLAYED}"
+
+
+def columns(opened: Sequence[Attempt]) -> dict[str, Any]:
+    """Return attempts as the parameters of `OPENED`, for PostgreSQL."""
+    return {
+        "id": uuid_array([a.id for a in opened]),
+        "act": text_array([a.act for a in opened]),
+        "hash": bytes_array([a.hash for a in opened]),
+        "device": text_array([a.device for a in opened]),
+        "shown": text_array([a.shown for a in opened]),
+        "received": plain_array([f'"{a.received}"' for a in opened]),
+    }
 
 
 def open_attempts(session: Session, attempts: Sequence[Attempt]) -> set[UUID]:
@@ -142,18 +154,7 @@ def open_attempts(session: Session, attempts: Sequence[Attempt]) -> set[UUID]:
     Each id once.  Waits for another transaction that is writing the same attempt.
     """
     if is_postgres(session):
-        rows = run(
-            session,
-            _OPEN,
-            {
-                "id": uuid_array([a.id for a in attempts]),
-                "act": text_array([a.act for a in attempts]),
-                "hash": bytes_array([a.hash for a in attempts]),
-                "device": text_array([a.device for a in attempts]),
-                "shown": text_array([a.shown for a in attempts]),
-                "received": plain_array([f'"{a.received}"' for a in attempts]),
-            },
-        )
+        rows = run(session, _OPEN, columns(attempts))
         return {row[0] for row in rows}
     # BEGIN IMMEDIATE made us the only writer.
     known = set(_known(session, [a.id for a in attempts]))

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import select, text, tuple_
 from sqlalchemy.orm import Session
 
-from ledger import canonical
+from ledger import attempts, canonical
 from ledger.accounts import account_id
 from ledger.bulk import bytes_array, is_postgres, plain_array, run, text_array, uuid_array
 from ledger.entries import BODY_VERSION, Entry, Right
@@ -50,6 +50,31 @@ def record(session: Session, entries: Sequence[Entry]) -> set[UUID]:
     return _record_as_only_writer(session, entries)
 
 
+class Settled(NamedTuple):
+    """What became of a queue of acts: the ids of replays, and those of entries that lost their right."""
+
+    replays: set[UUID]
+    lost: set[UUID]
+
+
+def settle(
+    session: Session, opened: Sequence[attempts.Attempt], entries: Sequence[Entry]
+) -> Settled:
+    """Open the attempts of a queue of single acts and write their entries, in one exchange.
+
+    The entry of an act that is a replay is left out: its answer was given then.  The attempt
+    is written before the entry, so whoever comes second with the same id waits, and finds it.
+    """
+    if is_postgres(session):
+        rows = run(session, _SETTLE, attempts.columns(opened) | _columns(entries))
+        return Settled(
+            {row[0] for row in rows if row[1]}, {row[0] for row in rows if not row[1]}
+        )
+    replayed = attempts.open_attempts(session, opened)
+    lost = record(session, [e for e in entries if e.act not in replayed])
+    return Settled(replayed, lost)
+
+
 def must_record(session: Session, entries: Sequence[Entry]) -> None:
     """Write all of these entries, or raise `RightUsed` for the first that lost."""
     lost = record(session, entries)
@@ -81,10 +106,10 @@ def holders(session: Session, rights: Iterable[Right]) -> dict[Right, Holder]:
     return found
 
 
-_RECORD = """
-    WITH told AS MATERIALIZED (
+_TOLD = """
+    told AS MATERIALIZED (
       SELECT * FROM unnest(
-        CAST(%(id)s AS uuid[]), CAST(%(act_id)s AS uuid[]), CAST(%(kind)s AS text[]),
+        CAST(%(entry_id)s AS uuid[]), CAST(%(act_id)s AS uuid[]), CAST(%(kind)s AS text[]),
         CAST(%(occurred_at)s AS timestamptz[]), CAST(%(occurred_on)s AS date[]),
         CAST(%(recorded_at)s AS timestamptz[]), CAST(%(actor)s AS text[]),
         CAST(%(debit_id)s AS bigint[]), CAST(%(credit_id)s AS bigint[]),
@@ -99,41 +124,46 @@ _RECORD = """
                          body, body_version, leaf_hash)
       SELECT id, act_id, kind, occurred_at, occurred_on, recorded_at, actor,
              debit_id, credit_id, amount_cents, uses, subject, turn, body, %(version)s, leaf_hash
-      FROM told ORDER BY subject, place
+      FROM told WHERE {due} ORDER BY subject, place
       ON CONFLICT DO NOTHING
       RETURNING id),
     queued AS (
-      INSERT INTO pending (entry_id) SELECT id FROM won)
-    SELECT told.id FROM told LEFT JOIN won ON won.id = told.id WHERE won.id IS NULL
-    """
+      INSERT INTO pending (entry_id) SELECT id FROM won)"""
+_LOST = "SELECT id FROM told WHERE {due} AND id NOT IN (SELECT id FROM won)"
+_RECORD = f"WITH {_TOLD} {_LOST}".format(due="true")
+# `IS TRUE` keeps the subquery a hashed one: time grows with the queue, not with its square.
+_SETTLE = (
+    f"WITH {attempts.OPENED}, {_TOLD}"
+    f" SELECT id, true FROM ({attempts.REPLAYED}) AS r UNION ALL SELECT id, false FROM ({_LOST}) AS l"
+).format(due="(act_id IN (SELECT id FROM fresh)) IS TRUE")
 
 
 def _record_in_one_statement(session: Session, entries: Sequence[Entry]) -> set[UUID]:
+    rows = run(session, _RECORD, _columns(entries))
+    return {row[0] for row in rows}
+
+
+def _columns(entries: Sequence[Entry]) -> dict[str, Any]:
     bodies = [e.body() for e in entries]
     rights = [e.right or (None, None, None) for e in entries]
-    rows = run(
-        session,
-        _RECORD,
-        {
-            "id": uuid_array([e.id for e in entries]),
-            "act_id": uuid_array([e.act for e in entries]),
-            "kind": text_array([e.kind for e in entries]),
-            "occurred_at": plain_array([f'"{e.at}"' for e in entries]),
-            "occurred_on": plain_array([e.on for e in entries]),
-            "recorded_at": plain_array([f'"{e.recorded}"' for e in entries]),
-            "actor": text_array([e.actor for e in entries]),
-            "debit_id": plain_array([e.debit and account_id(e.debit) for e in entries]),
-            "credit_id": plain_array([e.credit and account_id(e.credit) for e in entries]),
-            "amount_cents": plain_array([e.cents for e in entries]),
-            "uses": text_array([uses for uses, _, _ in rights]),
-            "subject": text_array([subject for _, subject, _ in rights]),
-            "turn": plain_array([turn for _, _, turn in rights]),
-            "body": bytes_array(bodies),
-            "leaf_hash": bytes_array([leaf_hash(body) for body in bodies]),
-            "version": BODY_VERSION,
-        },
-    )
-    return {row[0] for row in rows}
+    return {
+        "entry_id": uuid_array([e.id for e in entries]),
+        "act_id": uuid_array([e.act for e in entries]),
+        "kind": text_array([e.kind for e in entries]),
+        "occurred_at": plain_array([f'"{e.at}"' for e in entries]),
+        "occurred_on": plain_array([e.on for e in entries]),
+        "recorded_at": plain_array([f'"{e.recorded}"' for e in entries]),
+        "actor": text_array([e.actor for e in entries]),
+        "debit_id": plain_array([e.debit and account_id(e.debit) for e in entries]),
+        "credit_id": plain_array([e.credit and account_id(e.credit) for e in entries]),
+        "amount_cents": plain_array([e.cents for e in entries]),
+        "uses": text_array([uses for uses, _, _ in rights]),
+        "subject": text_array([subject for _, subject, _ in rights]),
+        "turn": plain_array([turn for _, _, turn in rights]),
+        "body": bytes_array(bodies),
+        "leaf_hash": bytes_array([leaf_hash(body) for body in bodies]),
+        "version": BODY_VERSION,
+    }
 
 
 def _record_as_only_writer(session: Session, entries: Sequence[Entry]) -> set[UUID]:

@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from ledger.bulk import bytes_array, is_postgres, plain_array, uuid_array
+from ledger.bulk import is_postgres, run
 from ledger.merkle import HASH_SIZE, TILE_WIDTH, extend, root, tile_root
 from ledger.models import checkpoint, entry, log_leaf, log_state, log_tile, pending
 
@@ -59,7 +59,6 @@ def step(
     peaks = [packed[i : i + HASH_SIZE] for i in range(0, len(packed), HASH_SIZE)]
     frontier = extend(peaks, size, (e.leaf_hash for e in batch))
     grown = size + len(batch)
-    _append(session, batch)
     _write_tiles(session, size, grown)
     _post_balances(session, batch)
     for projection in project:
@@ -77,23 +76,25 @@ def step(
     return len(batch)
 
 
-_TAKE = text(
-    """
+_TAKE = """
     WITH taken AS (
-      DELETE FROM pending WHERE seq IN (SELECT seq FROM pending ORDER BY seq LIMIT :most)
-      RETURNING seq, entry_id)
-    SELECT e.id, e.leaf_hash, e.occurred_on, e.debit_id, e.credit_id, e.amount_cents,
-           e.uses, e.subject, e.turn
-    FROM taken JOIN entry AS e ON e.id = taken.entry_id
-    ORDER BY taken.seq
+      DELETE FROM pending WHERE seq IN (SELECT seq FROM pending ORDER BY seq LIMIT %(most)s)
+      RETURNING seq, entry_id),
+    placed AS MATERIALIZED (
+      SELECT CAST(%(size)s AS bigint) + row_number() OVER (ORDER BY taken.seq) - 1 AS idx, e.id, e.leaf_hash,
+             e.occurred_on, e.debit_id, e.credit_id, e.amount_cents, e.uses, e.subject, e.turn
+      FROM taken JOIN entry AS e ON e.id = taken.entry_id),
+    appended AS (
+      INSERT INTO log_leaf (idx, entry_id, leaf_hash) SELECT idx, id, leaf_hash FROM placed)
+    SELECT * FROM placed ORDER BY idx
     """
-)
 
 
 def _take(session: Session, size: int, most: int) -> list[Sequenced]:
+    """Move the oldest pending entries to the log, and return them in its order."""
     if is_postgres(session):
-        rows = session.execute(_TAKE, {"most": most}).all()
-        return [Sequenced._make((idx, *row)) for idx, row in enumerate(rows, size)]
+        rows = run(session, _TAKE, {"most": most, "size": size})
+        return [Sequenced._make(row) for row in rows]
     chosen = session.execute(
         select(
             pending.c.seq,
@@ -111,34 +112,15 @@ def _take(session: Session, size: int, most: int) -> list[Sequenced]:
         .order_by(pending.c.seq)
         .limit(most)
     ).all()
-    if chosen:
-        session.execute(delete(pending).where(pending.c.seq <= chosen[-1][0]))
-    return [Sequenced._make((idx, *row[1:])) for idx, row in enumerate(chosen, size)]
-
-
-_APPEND = text(
-    """
-    INSERT INTO log_leaf (idx, entry_id, leaf_hash)
-    SELECT * FROM unnest(CAST(:idx AS bigint[]), CAST(:id AS uuid[]), CAST(:hash AS bytea[]))
-    """
-)
-
-
-def _append(session: Session, batch: Sequence[Sequenced]) -> None:
-    if is_postgres(session):
-        session.execute(
-            _APPEND,
-            {
-                "idx": plain_array([e.idx for e in batch]),
-                "id": uuid_array([e.id for e in batch]),
-                "hash": bytes_array([e.leaf_hash for e in batch]),
-            },
-        )
-    else:
-        session.execute(
-            log_leaf.insert(),
-            [{"idx": e.idx, "entry_id": e.id, "leaf_hash": e.leaf_hash} for e in batch],
-        )
+    if not chosen:
+        return []
+    session.execute(delete(pending).where(pending.c.seq <= chosen[-1][0]))
+    batch = [Sequenced._make((idx, *row[1:])) for idx, row in enumerate(chosen, size)]
+    session.execute(
+        log_leaf.insert(),
+        [{"idx": e.idx, "entry_id": e.id, "leaf_hash": e.leaf_hash} for e in batch],
+    )
+    return batch
 
 
 def _write_tiles(session: Session, size: int, grown: int) -> None:

@@ -10,8 +10,9 @@ from issuance.keys import Keyring
 from ledger.moments import Moment
 from redemption import presented
 from redemption.admission import OrderFacts
-from redemption.counter import recognise, spenders
+from redemption.counter import spenders
 from redemption.presented import PassRow
+from redemption.recognition import recognise
 
 
 class State(StrEnum):
@@ -48,7 +49,7 @@ class Look(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def look(session: Session, text: str, *, now: Moment, keyring: Keyring) -> Look:
     """Return how a pass stands today, by its token or its printed code; changes nothing."""
-    [seen] = recognise(session, [text], keyring)
+    seen = recognise(session, text, keyring)
     if seen.row is None:
         return Look(State(seen.refusal or "unknown"))
     row = seen.row

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from hashlib import sha256
@@ -12,24 +13,23 @@ import msgspec
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from issuance import codes, tokens
+from issuance import codes
 from issuance.keys import Keyring
 from ledger import attempts
 from ledger.attempts import ACT_REUSED, Answer, Attempt
 from ledger.entries import Entry, Right
-from ledger.journal import Holder, holders, record
+from ledger.journal import Holder, holders, settle
 from ledger.moments import Moment
-from redemption import presented
 from redemption.admission import OrderFacts, PassFacts, PlaceFacts, Reason, judge, spent
+from redemption.facts import Facts, facts
 from redemption.models import dispute, kept_scan
 from redemption.presented import PassRow
+from redemption.recognition import CODES_LOCKED, Read, match, read
 from redemption.uses import redeemed, use_facts
 
 ACT = "redeem"
 WORKSHOP_UNKNOWN = "workshop_unknown"
 OTHER_SITE = "other_site"
-CODES_LOCKED = "codes_locked"
-MISTYPED = "mistyped_code"
 EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
 
 
@@ -89,30 +89,25 @@ def redeem(
     is not judged and not kept: it can be sent again once its workshop is known.  A fixed
     number of statements, whatever the length of the queue.
     """
-    workshops = presented.sites_of(session, {p.scan.workshop for p in queue})
+    said = [read(p.scan.token, keyring) for p in queue]
+    known = facts(
+        session,
+        serials=[text.serial for text in said if text.serial is not None],
+        codes=[text.code_digest for text in said if text.code_digest is not None],
+        workshops=[p.scan.workshop for p in queue],
+    )
     verdicts: list[Verdict | None] = [None] * len(queue)
     first_seen: dict[UUID, int] = {}
-    attempted: list[tuple[int, Attempt]] = []
     for place, p in enumerate(queue):
-        problem = _unfit(p, workshops, keyring)
+        problem = _unfit(p, known.sites, keyring)
         if problem is not None:
             verdicts[place] = Verdict(p.scan.id, problem)
-        elif first_seen.setdefault(p.scan.id, place) == place:
-            attempted.append((place, _attempt(p, now, keyring)))
-    if attempted:
-        # The attempt is written first: whoever comes second with the same id must find it.
-        replayed = attempts.open_attempts(session, [a for _, a in attempted])
-        fresh = attempted
-        if replayed:
-            fresh = [(place, a) for place, a in attempted if a.id not in replayed]
-            late = [a for _, a in attempted if a.id in replayed]
-            for answer in attempts.replays(session, late).values():
-                verdicts[first_seen[answer.act]] = _replayed(answer)
-        if fresh:
-            batch = [queue[place] for place, _ in fresh]
-            judged = _judge_and_record(session, batch, now, keyring)
-            for (place, _), verdict in zip(fresh, judged, strict=True):
-                verdicts[place] = verdict
+        else:
+            first_seen.setdefault(p.scan.id, place)
+    fit = list(first_seen.values())
+    judged = _judged(session, [(queue[n], said[n]) for n in fit], known, now, keyring)
+    for place, verdict in zip(fit, _settled(session, judged), strict=True):
+        verdicts[place] = verdict
     return [
         v or _same_again(queue, verdicts, first_seen, n) for n, v in enumerate(verdicts)
     ]
@@ -184,146 +179,92 @@ def _told(
     )
 
 
-def _judge_and_record(
-    session: Session, batch: Sequence[Presented], now: Moment, keyring: Keyring
-) -> list[Verdict]:
-    recognised = recognise(session, [p.scan.token for p in batch], keyring)
-    found = [seen.row for seen in recognised if seen.row is not None]
-    orders = presented.orders(session, {row.order for row in found})
-    places = presented.places(
-        session, {p.scan.workshop for p in batch}, {o.tranche for o in orders.values()}
-    )
-    # The gates stay held, so that a lapse waits for us or we see that it closed them.
-    lapsed = presented.closed_gates(session, orders)
-    held_by = spenders(session, [row for row in found if row.held])
-    verdicts: list[Verdict] = []
-    entries: list[Entry] = []
-    refused: list[tuple[UUID, str, dict[str, Any]]] = []
-    for p, seen in zip(batch, recognised, strict=True):
-        verdict = entry = None
-        if seen.row is None:
-            code, facts = seen.refusal or Reason.UNKNOWN, seen.facts
-        else:
-            row, order = seen.row, orders[seen.row.order]
-            place = places[p.scan.workshop, order.tranche]
-            holder = held_by.get(row.serial) if row.held else None
-            known = PassFacts(
-                holder.kind if holder else None,
-                row.handed_out,
-                (row.order, row.stage) in lapsed,
-            )
-            code = judge(known, order, place, now.day)
-            entry = _entry(code, p, row, order, place, now)
-            facts = {} if entry else _explained(code, row, order, place, holder)
-        if entry is not None:
-            entries.append(entry)
-            verdict = Verdict(entry.id, code, entry.facts["serial"], entry.cents or None)
-        else:
-            refused.append((p.scan.id, code, facts))
-            verdict = _told(p.scan.id, code, facts)
-        verdicts.append(verdict)
-    lost = record(session, entries)
-    _keep_cases(session, [e for e in entries if e.kind != "redeemed"])
+class Judged(NamedTuple):
+    """What a scan comes to if nobody is faster; without an entry it is a refusal."""
+
+    attempt: Attempt
+    code: str
+    facts: dict[str, Any]
+    entry: Entry | None
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the phone is told."""
+        if self.entry is None:
+            return _told(self.attempt.id, self.code, self.facts)
+        serial = self.entry.facts["serial"]
+        return Verdict(self.attempt.id, self.code, serial, self.entry.cents or None)
+
+
+def _judged(
+    session: Session,
+    batch: Sequence[tuple[Presented, Read]],
+    known: Facts,
+    now: Moment,
+    keyring: Keyring,
+) -> list[Judged]:
+    seen = [match(said, known.passes, known.by_code, keyring) for _, said in batch]
+    held_by = spenders(session, [s.row for s in seen if s.row is not None and s.row.held])
+    judged = []
+    for (p, _), (row, refusal, why) in zip(batch, seen, strict=True):
+        attempt = _attempt(p, now, keyring)
+        if row is None:
+            judged.append(Judged(attempt, refusal or Reason.UNKNOWN, why, None))
+            continue
+        order = known.orders[row.order]
+        place = known.places[p.scan.workshop, order.tranche]
+        holder = held_by.get(row.serial) if row.held else None
+        lapsed = (row.order, row.stage) in known.lapsed
+        became = PassFacts(holder.kind if holder else None, row.handed_out, lapsed)
+        reason = judge(became, order, place, now.day)
+        entry = _entry(reason, p, row, order, place, now)
+        told = {} if entry else _explained(reason, row, order, place, holder)
+        judged.append(Judged(attempt, reason, told, entry))
+    return judged
+
+
+def _settled(session: Session, judged: Sequence[Judged]) -> list[Verdict]:
+    """Write what was judged; whoever came before, with the scan or with the pass, is who counts."""
+    if not judged:
+        return []
+    entries = [j.entry for j in judged if j.entry is not None]
+    replayed, lost = settle(session, [j.attempt for j in judged], entries)
+    answers: dict[UUID, Answer] = {}
+    if replayed:
+        late = [j.attempt for j in judged if j.attempt.id in replayed]
+        answers = attempts.replays(session, late)
     if lost:
-        late = [e for e in entries if e.id in lost and e.right is not None]
-        told = _too_late_by_a_moment(session, late)
-        refused += told.values()
-        verdicts = [_told(*told[v.id]) if v.id in told else v for v in verdicts]
-    attempts.refuse(session, refused)
-    return verdicts
+        judged = _beaten(session, judged, lost)
+    fresh = [j for j in judged if j.attempt.id not in replayed]
+    _keep_cases(session, [j.entry for j in fresh if j.entry is not None])
+    attempts.refuse(
+        session, [(j.attempt.id, j.code, j.facts) for j in fresh if j.entry is None]
+    )
+    return [
+        _replayed(answers[j.attempt.id]) if j.attempt.id in replayed else j.verdict
+        for j in judged
+    ]
 
 
-def _too_late_by_a_moment(
-    session: Session, lost: Sequence[Entry]
-) -> dict[UUID, tuple[UUID, str, dict[str, Any]]]:
-    """Explain scans whose pass another one spent while we were judging: the database said who won."""
-    winners = holders(session, [e.right for e in lost if e.right is not None])
-    told: dict[UUID, tuple[UUID, str, dict[str, Any]]] = {}
-    for e in lost:
-        if e.right is not None:
-            winner = winners[e.right]
-            reason = spent(winner.kind)
-            facts = {"serial": e.facts["serial"]}
-            if reason is Reason.ALREADY_REDEEMED:
-                facts |= where_and_when(winner)
-            told[e.id] = (e.id, reason, facts)
+def _beaten(
+    session: Session, judged: Sequence[Judged], lost: AbstractSet[UUID]
+) -> list[Judged]:
+    """Tell those whose pass another spent while we were judging who it was: the database knows."""
+    late = {j.attempt.id: j.entry for j in judged if j.entry and j.entry.id in lost}
+    winners = holders(session, [e.right for e in late.values() if e.right is not None])
+    told = []
+    for j in judged:
+        entry = late.get(j.attempt.id)
+        if entry is None or entry.right is None:
+            told.append(j)
+            continue
+        winner = winners[entry.right]
+        reason = spent(winner.kind)
+        why = {"serial": entry.facts["serial"]}
+        if reason is Reason.ALREADY_REDEEMED:
+            why |= where_and_when(winner)
+        told.append(Judged(j.attempt, reason, why, None))
     return told
-
-
-class Seen(NamedTuple):
-    """The pass a text is, or what is wrong with the paper."""
-
-    row: PassRow | None
-    refusal: str | None
-    facts: dict[str, Any]
-
-
-def recognise(session: Session, texts: Sequence[str], keyring: Keyring) -> list[Seen]:
-    """Tell which pass each text is, or what is wrong with the paper; changes nothing.
-
-    A token is compared with the digest made at issuance; its signature is verified only where
-    the pass is unknown, to tell a forgery from a voucher that the ledger has lost.
-    """
-    read = [_read(text, keyring) for text in texts]
-    rows = presented.passes(session, [r.serial for r in read if r.serial is not None])
-    digests = [r.code_digest for r in read if r.code_digest is not None]
-    coded = presented.passes_by_code(session, digests) if digests else {}
-    seen = []
-    for r in read:
-        if r.token is not None and r.serial is not None:
-            seen.append(_match(rows.get(r.serial), r.token, keyring))
-        elif r.code_digest is not None:
-            row = coded.get(r.code_digest)
-            seen.append(Seen(row, None if row else Reason.UNKNOWN, {}))
-        else:
-            seen.append(Seen(None, r.refusal, r.facts))
-    return seen
-
-
-class _Read(NamedTuple):
-    """What a text says before the ledger is asked: a token and its serial, a code, or neither."""
-
-    token: bytes | None
-    serial: str | None
-    code_digest: bytes | None
-    refusal: str | None
-    facts: dict[str, Any]
-
-
-def _read(text: str, keyring: Keyring) -> _Read:
-    try:
-        if codes.looks_like_code(text):
-            return _read_code(text, keyring)
-        token = tokens.from_text(text)
-        return _Read(token, str(tokens.split(token).serial), None, None, {})
-    except tokens.ForgedToken as no:
-        return _Read(None, None, None, Reason.FORGED, {"part": no.part})
-    except codes.MistypedCode as no:
-        return _Read(None, None, None, MISTYPED, {"part": no.part})
-
-
-def _read_code(text: str, keyring: Keyring) -> _Read:
-    departement, code = codes.normalise(text)
-    if departement not in (None, keyring.departement):
-        return _Read(None, None, None, Reason.UNKNOWN, {"departement": departement})
-    if keyring.code_key is None:
-        return _Read(None, None, None, CODES_LOCKED, {})
-    return _Read(None, None, codes.lookup_digest(keyring.code_key, code), None, {})
-
-
-def _match(row: PassRow | None, token: bytes, keyring: Keyring) -> Seen:
-    if row is not None:
-        if row.token_digest == tokens.digest(token):
-            return Seen(row, None, {})
-        return Seen(None, Reason.FORGED, {"part": "signature"})
-    face = tokens.split(token)
-    if face.departement != keyring.departement:
-        return Seen(None, Reason.UNKNOWN, {"departement": face.departement})
-    try:
-        tokens.verify(token, keyring.all)
-    except tokens.ForgedToken as no:
-        return Seen(None, Reason.FORGED, {"part": no.part})
-    return Seen(None, Reason.UNKNOWN, {"serial": str(face.serial)})
 
 
 def spenders(session: Session, rows: Sequence[PassRow]) -> dict[str, Holder]:
@@ -403,7 +344,8 @@ def where_and_when(holder: Holder) -> dict[str, Any]:
     return {"on": holder.body["on"], "site": holder.facts.get("site_name")}
 
 
-def _keep_cases(session: Session, cases: Sequence[Entry]) -> None:
+def _keep_cases(session: Session, entries: Sequence[Entry]) -> None:
+    cases = [e for e in entries if e.kind != "redeemed"]
     kept = [e for e in cases if e.kind == "kept"]
     if kept:
         session.execute(

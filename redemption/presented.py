@@ -1,4 +1,4 @@
-"""The facts that the counter judges by: read for a whole queue, in a fixed number of statements."""
+"""Passes as they are presented, and what holds for their orders, gates and workshops."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -14,7 +14,6 @@ from ledger.bulk import bytes_array, is_postgres, plain_array, run, text_array, 
 from ledger.columns import Day, Flag
 from ledger.models import gate
 from redemption.admission import OrderFacts, PlaceFacts
-from redemption.models import workshop
 
 
 class PassRow(NamedTuple):
@@ -43,7 +42,7 @@ class PassRow(NamedTuple):
         return self.spent is not None and self.spent != self.undone
 
 
-_PASSES = """
+PASSES = """
     SELECT v.serial, v.order_number, v.token_digest,
            h.serial IS NOT NULL AS handed_out,
            (SELECT max(e.turn) FROM entry AS e WHERE e.uses = 'spend' AND e.subject = v.serial) AS spent,
@@ -51,16 +50,16 @@ _PASSES = """
     FROM {source} JOIN voucher AS v ON v.{key} = r.sought
     LEFT JOIN handed_out AS h ON h.serial = v.serial
 """
-_PG_BY_SERIAL = _PASSES.format(
+_PG_BY_SERIAL = PASSES.format(
     source="unnest(CAST(%(sought)s AS text[])) AS r(sought)", key="serial", also=""
 )
-_PG_BY_CODE = _PASSES.format(
+_PG_BY_CODE = PASSES.format(
     source="unnest(CAST(%(sought)s AS bytea[])) AS r(sought)",
     key="code_digest",
     also=", v.code_digest",
 )
 _LITE_BY_SERIAL = text(
-    _PASSES.format(
+    PASSES.format(
         source="(SELECT value AS sought FROM json_each(:sought)) AS r",
         key="serial",
         also="",
@@ -92,7 +91,7 @@ def passes_by_code(session: Session, digests: Iterable[bytes]) -> dict[bytes, Pa
         return {}
     if is_postgres(session):
         rows = run(session, _PG_BY_CODE, {"sought": bytes_array(sought)})
-        return {row.code_digest: PassRow._make(row[:-1]) for row in rows}
+        return {row[-1]: PassRow._make(row[:-1]) for row in rows}
     serials = {
         serial: digest
         for digest in sought
@@ -101,7 +100,7 @@ def passes_by_code(session: Session, digests: Iterable[bytes]) -> dict[bytes, Pa
     return {serials[row.serial]: row for row in passes(session, serials).values()}
 
 
-_ORDERS = """
+ORDERS = """
     SELECT o.number, o.tranche, t.code, o.face_cents, o.specimen,
            a.order_number IS NOT NULL AS active, t.regularise,
            c.use_by, c.tolerance_until, c.present_by
@@ -120,10 +119,10 @@ _ORDER_TYPES: dict[str, TypeEngine[Any]] = {
     "tolerance_until": Day(),
     "present_by": Day(),
 }
-_PG_ORDERS = _ORDERS.format(chosen="(SELECT * FROM unnest(CAST(%(chosen)s AS bigint[])))")
-_LITE_ORDERS = text(
-    _ORDERS.format(chosen="(SELECT value FROM json_each(:chosen))")
-).columns(**_ORDER_TYPES)
+_PG_ORDERS = ORDERS.format(chosen="(SELECT * FROM unnest(CAST(%(chosen)s AS bigint[])))")
+_LITE_ORDERS = text(ORDERS.format(chosen="(SELECT value FROM json_each(:chosen))")).columns(
+    **_ORDER_TYPES
+)
 
 
 def orders(session: Session, numbers: Iterable[int]) -> dict[int, OrderFacts]:
@@ -138,20 +137,6 @@ def orders(session: Session, numbers: Iterable[int]) -> dict[int, OrderFacts]:
             _LITE_ORDERS, {"chosen": canonical.encode(chosen).decode()}
         ).all()
     return {row[0]: OrderFacts._make(row) for row in rows}
-
-
-def sites_of(session: Session, workshops: Iterable[UUID]) -> dict[UUID, int]:
-    """Return the site of each of these workshops that is known."""
-    where = sorted(set(workshops))
-    if is_postgres(session):
-        return dict(run(session, _SITES, {"workshops": uuid_array(where)}))
-    known = select(workshop.c.id, workshop.c.site).where(workshop.c.id.in_(where))
-    return dict(session.execute(known).all())
-
-
-_SITES = """
-    SELECT id, site FROM workshop WHERE id = ANY (CAST(%(workshops)s AS uuid[]))
-"""
 
 
 def closed_gates(session: Session, numbers: Iterable[int]) -> set[tuple[int, str]]:
@@ -179,7 +164,7 @@ def lapsed_stages(session: Session, order: int) -> set[str]:
     return {keys[key] for key in closed}
 
 
-_PLACES = """
+PLACES = """
     SELECT w.id, t.number, w.site, s.name, w.day,
            EXISTS (SELECT 1 FROM suspension AS p
                    WHERE p.programme = t.programme AND p.starts_on <= w.day
@@ -204,12 +189,12 @@ _PLACE_TYPES: dict[str, TypeEngine[Any]] = {
     "accredited": Flag(),
     "in_territory": Flag(),
 }
-_PG_PLACES = _PLACES.format(
+_PG_PLACES = PLACES.format(
     workshops="(SELECT * FROM unnest(CAST(%(workshops)s AS uuid[])))",
     tranches="(SELECT * FROM unnest(CAST(%(tranches)s AS bigint[])))",
 )
 _LITE_PLACES = text(
-    _PLACES.format(
+    PLACES.format(
         workshops="(SELECT value FROM json_each(:workshops))",
         tranches="(SELECT value FROM json_each(:tranches))",
     )

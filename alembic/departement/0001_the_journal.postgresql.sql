@@ -110,10 +110,7 @@ CREATE TABLE entry (
   CONSTRAINT ck_entry_turn_counts CHECK (turn >= 0),
   CONSTRAINT ck_entry_money_has_two_sides CHECK ((amount_cents = 0 AND debit_id IS NULL AND credit_id IS NULL) OR (amount_cents > 0 AND debit_id IS NOT NULL AND credit_id IS NOT NULL AND debit_id <> credit_id)),
   CONSTRAINT ck_entry_leaf_size CHECK (length(leaf_hash) = 32),
-  CONSTRAINT ck_entry_leaf_is_body CHECK (leaf_hash = sha256('\x00'::bytea || body)),
-  CONSTRAINT fk_entry_act_id FOREIGN KEY(act_id) REFERENCES attempt (id),
-  CONSTRAINT fk_entry_debit_id FOREIGN KEY(debit_id) REFERENCES account (id),
-  CONSTRAINT fk_entry_credit_id FOREIGN KEY(credit_id) REFERENCES account (id)
+  CONSTRAINT ck_entry_leaf_is_body CHECK (leaf_hash = sha256('\x00'::bytea || body))
 );
 
 CREATE TABLE gate (

@@ -3,9 +3,13 @@
 import json
 import secrets
 import shutil
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from app.audit import audit_departement
@@ -49,13 +53,35 @@ def prepare(folder: Path, messages: Messages, say: Say) -> Instance:
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     try:
-        _build(beside)
+        with _no_interruption_lost():
+            _build(beside)
         if folder.exists():
             folder.rmdir()
         beside.rename(folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return Instance(read_settings({}, data_dir=folder))
+
+
+@contextmanager
+def _no_interruption_lost() -> Iterator[None]:
+    """Interrupt at the end at the latest: Python drops what is raised while it collects garbage."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen: list[int] = []
+
+    def interrupt(sign: int, _frame: FrameType | None) -> None:
+        seen.append(sign)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if seen:
+        raise KeyboardInterrupt
 
 
 def _build(folder: Path) -> None:

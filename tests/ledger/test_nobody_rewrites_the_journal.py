@@ -3,13 +3,17 @@
 import re
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, func, select, text
 from sqlalchemy.exc import DatabaseError, IntegrityError, ProgrammingError
 
 from app.database import FilesPlace
-from ledger import audit
+from ledger import audit, models
 from ledger.accounts import open_accounts
+from ledger.attempts import Act, Attempt, open_attempts
 from ledger.entries import Right
+from ledger.identifiers import new_id
+from ledger.journal import record
+from tests.conftest import moment
 from tests.ledger.test_the_log_grows_without_a_gap import note, step
 
 JOURNAL = ["account", "attempt", "entry", "log_leaf", "checkpoint"]
@@ -182,3 +186,29 @@ def test_the_audit_sees_what_an_administrator_changed(written, request, what):
         connection.execute(text(statement))
     engine.dispose()
     assert findings(written) >= expected
+
+
+@pytest.mark.parametrize("missing", ["attempt", "debit", "credit"])
+def test_an_entry_refers_to_an_attempt_and_to_accounts_that_exist(written, missing):
+    act = Act(new_id(), "test", "tester", moment("2020-02-03", 9))
+    with written.begin("23") as session:
+        attempt = Attempt(act.id, act.name, b"x" * 32, act.by, act.now.at)
+        open_attempts(session, [attempt])
+    stranger = (
+        Act(new_id(), "test", "tester", moment("2020-02-03", 9))
+        if missing == "attempt"
+        else act
+    )
+    entry = stranger.entry(
+        "fact",
+        {},
+        credit="nowhere/1" if missing == "credit" else "stock/1",
+        debit="nowhere/1" if missing == "debit" else "circulating/1",
+        cents=1000,
+    )
+    with pytest.raises(IntegrityError), written.begin("23") as session:
+        record(session, [entry])
+    with written.begin("23", read_only=True) as session:
+        assert (
+            session.scalar(select(func.count()).where(models.entry.c.id == entry.id)) == 0
+        )
