@@ -1,6 +1,7 @@
 # Two commands matter: make demo, make test. Both need python3 (3.11 or later) and make, nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
+FRONTEND := $(shell find frontend -type f -not -path '*/node_modules/*')
 
 .PHONY: setup demo test lint test-long bench lock clean
 
@@ -9,7 +10,10 @@ BIN := .venv/bin
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/uv.txt
 	touch $@
 
-.venv/.ready: .venv/bin/uv requirements/dev.txt requirements/build.txt pyproject.toml hatch_build.py
+# The package's own build makes app/static; where it was taken away, the package is built again.
+app/static/.stamp: ;
+
+.venv/.ready: .venv/bin/uv requirements/dev.txt requirements/build.txt pyproject.toml hatch_build.py $(FRONTEND) app/static/.stamp
 	VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --require-hashes requirements/uv.txt requirements/dev.txt
 	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --build-constraints requirements/build.txt --editable .
 	touch $@
@@ -39,9 +43,9 @@ bench: setup
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 lock: .venv/bin/uv
 	echo uv | $(COMPILE) - -o requirements/uv.txt
-	echo hatchling | $(COMPILE) - -o requirements/build.txt
+	printf 'hatchling\nnodejs-wheel-binaries>=24,<25\n' | $(COMPILE) - -o requirements/build.txt
 	$(COMPILE) pyproject.toml -o requirements/run.txt
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
 
 clean:
-	rm -rf .venv var .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv var app/static frontend/node_modules .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

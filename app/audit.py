@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from sqlalchemy.orm import Session
 
 from funding.audit import CHECKS as FUNDS
+from issuance.audit import CHECKS as VAULT
 from ledger.audit import CHECKS as JOURNAL
 from ledger.audit import Finding
 from redemption.audit import CHECKS as COUNTER
@@ -12,5 +13,5 @@ from redemption.audit import CHECKS as COUNTER
 
 def audit_departement(session: Session) -> Iterator[tuple[str, Iterator[Finding]]]:
     """Yield each check's name and what it finds; the session must see one picture throughout."""
-    for check in (*JOURNAL, *FUNDS, *COUNTER):
+    for check in (*JOURNAL, *FUNDS, *VAULT, *COUNTER):
         yield check.__name__, check(session)

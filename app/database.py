@@ -117,6 +117,9 @@ class PostgresPlace:
         with self.connection(code, "owner") as connection:
             upgrade(connection, "departement", schema_of(code))
 
+    def fold(self, code: str) -> None:
+        """Do nothing: how long a server keeps its log and its backups is its own affair."""
+
     def close(self) -> None:
         """Close every connection."""
         for engine in self._engines.values():
@@ -128,7 +131,8 @@ def postgres_engine(url: str, **engine: Any) -> Engine:  # noqa: ANN401
 
     The driver would send a BEGIN of its own, so it is told to leave transactions alone.
     """
-    made = create_engine(url, isolation_level="AUTOCOMMIT", **engine)
+    # Nor does a log, or the text of an error, repeat what a statement was sent with.
+    made = create_engine(url, isolation_level="AUTOCOMMIT", hide_parameters=True, **engine)
 
     @event.listens_for(made, "begin")
     def begin(connection: Connection) -> None:
@@ -188,6 +192,14 @@ class FilesPlace:
         with engine.begin() as connection:
             upgrade(connection, "departement")
 
+    def fold(self, code: str) -> None:
+        """Empty a département's write-ahead log into its file, unless somebody is reading it."""
+        raw = self._engine(schema_of(code)).raw_connection()
+        try:
+            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+        finally:
+            raw.close()
+
     def close(self) -> None:
         """Close every connection; the last one folds the write-ahead log into the file."""
         for engine in self._engines.values():
@@ -202,6 +214,7 @@ def sqlite_engine(path: Path, *, create: bool = False) -> Engine:
     engine = create_engine(
         f"sqlite:///file:{quote(str(path))}?mode={mode}&uri=true",
         connect_args={"timeout": 10},
+        hide_parameters=True,
     )
 
     @event.listens_for(engine, "connect")
@@ -260,6 +273,10 @@ class Database:
         except KeyError:
             raise UnknownDepartement(code) from None
 
+    def known_departements(self) -> list[Departement]:
+        """Return the départements that were asked for so far, from memory."""
+        return list(self._known.values())
+
     def add_departement(self, tenant: Departement) -> None:
         """Make a département: its schema or file, migrated, then its line in the registry.
 
@@ -281,6 +298,10 @@ class Database:
         for tenant in tenants:
             self.place.migrate(tenant.code)
         return tenants
+
+    def fold(self, code: str) -> None:
+        """Leave beside a département's file no earlier picture of what was just overwritten."""
+        self.place.fold(code)
 
     def close(self) -> None:
         """Close every connection."""

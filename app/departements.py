@@ -1,6 +1,7 @@
 """For the département's own readers: reconciliations."""
 
 from datetime import date
+from types import MappingProxyType
 from typing import Any
 
 from litestar import Controller, get
@@ -8,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from app.devices import Bearer
+from app.people.roles import Door
 from app.reconciliations import as_json
 from app.serving import Serving
 from redemption.reconciliation import reconcile
@@ -16,6 +18,7 @@ from redemption.reconciliation import reconcile
 class Departements(Controller):
     """What a manager, an accountant or an auditor of the département reads."""
 
+    opt = MappingProxyType({"door": Door.BEARER})
     path = "/api/v1/reconciliations"
 
     @get("/", sync_to_thread=True)

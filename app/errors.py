@@ -12,6 +12,7 @@ from litestar.status_codes import (
     HTTP_403_FORBIDDEN,
     HTTP_404_NOT_FOUND,
     HTTP_409_CONFLICT,
+    HTTP_429_TOO_MANY_REQUESTS,
     HTTP_500_INTERNAL_SERVER_ERROR,
     HTTP_503_SERVICE_UNAVAILABLE,
 )
@@ -27,11 +28,21 @@ STATUSES = {
     "not_allowed": HTTP_403_FORBIDDEN,
     "other_site": HTTP_403_FORBIDDEN,
     "not_found": HTTP_404_NOT_FOUND,
+    "no_such_page": HTTP_404_NOT_FOUND,
+    "sign_in_needed": HTTP_401_UNAUTHORIZED,
+    "second_factor_needed": HTTP_401_UNAUTHORIZED,
+    "second_factor_missing": HTTP_403_FORBIDDEN,
+    "from_elsewhere": HTTP_403_FORBIDDEN,
     "carnet_unknown": HTTP_404_NOT_FOUND,
     "unknown_departement": HTTP_404_NOT_FOUND,
     "malformed_serial": HTTP_400_BAD_REQUEST,
     "too_many_scans": HTTP_400_BAD_REQUEST,
+    "too_many_guesses": HTTP_429_TOO_MANY_REQUESTS,
+    "sign_in_slowed": HTTP_429_TOO_MANY_REQUESTS,
     "does_not_reconcile": HTTP_500_INTERNAL_SERVER_ERROR,
+    # Whoever runs the server has a key to set: the same request can be sent again.
+    "vault_locked": HTTP_503_SERVICE_UNAVAILABLE,
+    "sealed_by_unknown_key": HTTP_503_SERVICE_UNAVAILABLE,
 }
 PROBLEM = "application/problem+json"
 
@@ -54,7 +65,10 @@ def problem(
     """Return a problem document; `code` is stable, `detail` is a sentence."""
     body: dict[str, Any] = {"type": f"urn:passnum:{code}", "title": code, "status": status}
     body |= {"detail": detail, "code": code, "facts": facts or {}}
-    return Response(msgspec.json.encode(body), status_code=status, media_type=PROBLEM)
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return Response(
+        msgspec.json.encode(body), status_code=status, media_type=PROBLEM, headers=headers
+    )
 
 
 def refused(request: "Request[Any, Any, Any]", no: Refusal) -> Response[bytes]:

@@ -12,6 +12,7 @@ from funding.attribution import project
 from issuance.keys import Keyring, Signer, keyring, signer
 from ledger import sequencer
 from ledger.moments import Moment
+from ledger.sealing import Sealer
 
 if TYPE_CHECKING:
     from app.registry import Departement
@@ -32,6 +33,8 @@ class Instance:
         self.settings = settings
         self.clock = clock
         self.database: Database = settings.open()
+        # Without a master key it is there too, and refuses each use with `vault_locked`.
+        self.sealer = Sealer(settings.vault_keys)
         self._rings: dict[str, tuple[float, Keyring]] = {}
         self._ring_lock = threading.Lock()
 

@@ -1,4 +1,4 @@
-"""What runs by itself: the lapse, every night, once a day whatever the restarts."""
+"""What runs by itself: the lapse, once a day whatever the restarts; e-mails that are due, every minute."""
 
 import threading
 from collections.abc import Callable
@@ -8,11 +8,13 @@ from uuid import UUID
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy import insert, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from app.instance import Instance
+from app.mail.sending import send_due
 from app.models import job_run
 from app.registry import Departement
 from ledger.bulk import is_postgres
@@ -84,6 +86,8 @@ def run_all(instance: Instance, tenant: Departement) -> dict[str, int | None]:
 def schedule(instance: Instance) -> BackgroundScheduler:
     """Return a scheduler that runs every job at 00:05 of each département, and at once to catch up.
 
+    Where an SMTP server is set, what is due leaves every minute.
+
     00:05, because 02:30 happens twice one night a year, and not at all on another.
     """
     scheduler = BackgroundScheduler(timezone="UTC")
@@ -97,6 +101,17 @@ def schedule(instance: Instance) -> BackgroundScheduler:
             id=f"nightly-{tenant.code}",
         )
         scheduler.add_job(run_all, args=[instance, tenant], id=f"catch-up-{tenant.code}")
+        if instance.settings.mail is not None:
+            # A round that lasts is not doubled: the minutes it took are passed over.
+            scheduler.add_job(
+                send_due,
+                IntervalTrigger(minutes=1),
+                args=[instance, tenant.code],
+                misfire_grace_time=None,
+                coalesce=True,
+                max_instances=1,
+                id=f"mail-{tenant.code}",
+            )
     return scheduler
 
 

@@ -1,6 +1,7 @@
 """For mediators' devices: workshops, scans, looking at a pass, undoing a scan."""
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from litestar.status_codes import HTTP_200_OK
 
 from app.devices import Bearer, NotAllowed
 from app.errors import preferred, unless_accepted
+from app.people.roles import Door
 from app.serving import Serving
 from ledger.refusal import Refusal
 from redemption.checking import look
@@ -72,7 +74,7 @@ async def judged(
     if not scans:
         return b"[]"
     queue = [Presented(scan, device) for scan in scans]
-    verdicts = await serving.gatherer(bearer.departement).submit(queue)
+    verdicts = await serving.redeem(bearer.departement, queue)
     return _encoder.encode(
         [v if v.verdict in DONE else _told(v, language) for v in verdicts]
     )
@@ -81,6 +83,7 @@ async def judged(
 class Mediators(Controller):
     """What a phone at a site asks for."""
 
+    opt = MappingProxyType({"door": Door.BEARER})
     path = "/api/v1"
 
     @post("/scans", status_code=HTTP_200_OK)

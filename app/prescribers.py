@@ -1,5 +1,6 @@
 """For prescribers' desks: handing out."""
 
+from types import MappingProxyType
 from typing import Annotated
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from litestar.status_codes import HTTP_200_OK
 
 from app.devices import Bearer
 from app.errors import unless_accepted
+from app.people.roles import Door
 from app.serving import Serving
 from issuance.hand_outs import HandOut, Need, Proof
 from redemption.hand_out import hand_out
@@ -35,6 +37,7 @@ class DeskHandOut(msgspec.Struct, frozen=True):
 class Prescribers(Controller):
     """What a desk asks for."""
 
+    opt = MappingProxyType({"door": Door.BEARER})
     path = "/api/v1"
 
     @post("/hand-outs", sync_to_thread=True, status_code=HTTP_200_OK)
@@ -51,7 +54,11 @@ class Prescribers(Controller):
         asked = HandOut(desk=bearer.desk or "", **msgspec.structs.asdict(data))
         with serving.instance.database.begin(code) as session:
             answer = hand_out(
-                session, asked, by=bearer.id, now=serving.instance.moment(code)
+                session,
+                asked,
+                by=bearer.id,
+                now=serving.instance.moment(code),
+                sealer=serving.instance.sealer,
             )
         serving.committed(code)
         return unless_accepted(request, answer)

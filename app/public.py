@@ -1,5 +1,6 @@
 """For anyone who holds a pass: what it is worth, until when, whether it is still good."""
 
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -10,8 +11,10 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.status_codes import HTTP_200_OK, HTTP_404_NOT_FOUND
 
+from app.assets import asset
 from app.errors import language_of
 from app.messages import Messages
+from app.people.roles import Door
 from app.registry import MalformedDepartement, UnknownDepartement
 from app.serving import Serving
 from issuance import tokens
@@ -26,6 +29,7 @@ _pages = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_pages.globals["asset"] = asset
 
 # Nothing from elsewhere, nothing inline; and the address of a pass is worth money: it is kept
 # out of referrers, of caches and of search engines.
@@ -52,12 +56,13 @@ class Public(Controller):
     """Pages without an account."""
 
     include_in_schema = False
+    opt = MappingProxyType({"door": Door.OPEN})
 
     @get("/", sync_to_thread=True)
     def home(self, request: Asked, serving: NamedDependency[Serving]) -> Response[str]:
         """Say what this server is, and where to go."""
-        names = [tenant.name for tenant in serving.instance.database.departements()]
-        return page("home.html", language_of(request), departements=names)
+        served = serving.instance.database.departements()
+        return page("home.html", language_of(request), departements=served)
 
     @get("/v/{token:str}", sync_to_thread=True)
     def voucher_in_lower_case(

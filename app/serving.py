@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 
 from app.devices import Bearer, Bearers, NotSignedIn, bearer_token, departement_of
 from app.gathering import Gatherer
+from app.guessing import Guesses
 from app.instance import Instance
 from app.registry import MalformedDepartement, UnknownDepartement
 from redemption.counter import Presented, Verdict, redeem
@@ -21,6 +22,7 @@ class Serving:
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
         self.bearers = Bearers()
+        self.guesses = Guesses()
         self._gatherers: dict[str, Gatherer] = {}
         self._lock = threading.Lock()
         self._on_postgres = instance.database.place.sequencer_is_apart
@@ -41,6 +43,17 @@ class Serving:
                     after=None if self._on_postgres else lambda: self.instance.step(code),
                 )
             return self._gatherers[code]
+
+    async def redeem(self, code: str, queue: Sequence[Presented]) -> list[Verdict]:
+        """Judge the scans of one device, gathered with those of others that wait.
+
+        Raises `TooManyGuesses` for a device that keeps sending what is no pass.
+        """
+        device = queue[0].device.id
+        self.guesses.check(device)
+        verdicts = await self.gatherer(code).submit(queue)
+        self.guesses.count(device, verdicts)
+        return verdicts
 
     def _redeem(self, code: str, scans: Sequence[Presented]) -> list[Verdict]:
         now = self.instance.moment(code)

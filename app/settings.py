@@ -3,11 +3,13 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.database import LOGINS, Database, FilesPlace, PostgresPlace, Role
+from app.mail.server import Mailing, read_address, read_sender
 from ledger.refusal import Refusal
+from ledger.sealing import read_keys
 
 
 @dataclass(eq=False)
@@ -21,17 +23,24 @@ class SettingsWrong(Refusal):
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the data is, and the secret that seals the private keys (never logged, never stored)."""
+    """Where the data is, and the secrets that seal private keys and the vault (never logged, never stored)."""
 
     data_dir: Path | None
-    urls: Mapping[Role, str]
-    key_secret: bytes | None
+    urls: Mapping[Role, str] = field(repr=False)  # an address may hold a password
+    key_secret: bytes | None = field(repr=False)
+    vault_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    mail: Mailing | None = None
+    phones: Mapping[str, str] = field(default_factory=dict)
 
     def open(self) -> Database:
         """Return the instance's data: PostgreSQL when a URL is set, else the folder of SQLite files."""
         if self.data_dir is not None:
             return Database(FilesPlace(self.data_dir))
         return Database(PostgresPlace(dict(self.urls)))
+
+    def phone(self, code: str) -> str | None:
+        """Return whom people of a département may call, if that is set."""
+        return self.phones.get(code) or self.phones.get("")
 
     @property
     def on_sqlite(self) -> bool:
@@ -46,7 +55,9 @@ def read_settings(
 
     PASSNUM_DATABASE_URL, PASSNUM_OWNER_URL and PASSNUM_SEQUENCER_URL are the three logins of a
     PostgreSQL instance; PASSNUM_DATA_DIR a folder; PASSNUM_KEY_FILE or PASSNUM_KEY_PASSPHRASE
-    what seals the keys.
+    what seals the keys; PASSNUM_VAULT_KEY_FILE or PASSNUM_VAULT_KEY the master keys of the vault,
+    the current one first; PASSNUM_SMTP_URL and PASSNUM_MAIL_FROM how e-mails leave, and from
+    whom; PASSNUM_PHONE, or PASSNUM_PHONE_23 for one département, whom to call.  Raises `SettingsWrong`.
     """
     urls: dict[Role, str] = {
         role: _with_driver(environment[name])
@@ -58,7 +69,12 @@ def read_settings(
     if data_dir is None and not urls:
         data_dir = Path("var/data")
     return Settings(
-        data_dir, {} if data_dir is not None else urls, _secret(environment, data_dir)
+        data_dir,
+        {} if data_dir is not None else urls,
+        _secret(environment, data_dir),
+        _vault_keys(environment, data_dir),
+        mail=_mailing(environment),
+        phones=_phones(environment),
     )
 
 
@@ -77,3 +93,56 @@ def _secret(environment: Mapping[str, str], data_dir: Path | None) -> bytes | No
     beside = None if data_dir is None else data_dir / "demo.key"
     # The demonstration makes its own secret; a real instance never keeps it beside the data.
     return beside.read_bytes().strip() if beside is not None and beside.exists() else None
+
+
+def _vault_keys(environment: Mapping[str, str], data_dir: Path | None) -> tuple[bytes, ...]:
+    if file := environment.get("PASSNUM_VAULT_KEY_FILE"):
+        try:
+            return _read_vault_keys("PASSNUM_VAULT_KEY_FILE", Path(file).read_bytes())
+        except OSError as no:
+            raise SettingsWrong(f"PASSNUM_VAULT_KEY_FILE: {no.strerror}") from None
+    if written := environment.get("PASSNUM_VAULT_KEY"):
+        return _read_vault_keys("PASSNUM_VAULT_KEY", written.encode())
+    # As for the secret above: only the demonstration keeps it there.
+    beside = None if data_dir is None else data_dir / "demo.vault"
+    if beside is None or not beside.exists():
+        return ()
+    return _read_vault_keys(beside.name, beside.read_bytes())
+
+
+def _read_vault_keys(name: str, written: bytes) -> tuple[bytes, ...]:
+    """Read the keys; what was written is never repeated."""
+    try:
+        return tuple(read_keys(written.decode("ascii")))
+    except ValueError as no:
+        why = "not text" if isinstance(no, UnicodeDecodeError) else str(no)
+        raise SettingsWrong(f"{name}: {why}") from None
+
+
+def _mailing(environment: Mapping[str, str]) -> Mailing | None:
+    """Read how e-mails leave; an address that holds a password is never repeated."""
+    if not (url := environment.get("PASSNUM_SMTP_URL")):
+        return None
+    try:
+        server = read_address(url.strip())
+    except ValueError as no:
+        raise SettingsWrong(f"PASSNUM_SMTP_URL: {no}") from None
+    try:
+        return Mailing(server, read_sender(environment.get("PASSNUM_MAIL_FROM", "")))
+    except ValueError as no:
+        raise SettingsWrong(f"PASSNUM_MAIL_FROM: {no}") from None
+
+
+PHONE = re.compile(r"\+?[0-9][0-9 .()-]{1,28}[0-9]")
+
+
+def _phones(environment: Mapping[str, str]) -> dict[str, str]:
+    phones = {}
+    for name, value in environment.items():
+        of, _underscore, code = name.removeprefix("PASSNUM_").partition("_")
+        if not name.startswith("PASSNUM_PHONE") or of != "PHONE" or not value.strip():
+            continue
+        if not PHONE.fullmatch(value.strip()):
+            raise SettingsWrong(f"{name}: not a telephone number")
+        phones[code] = value.strip()
+    return phones

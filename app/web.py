@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from pathlib import Path
 
 from litestar import Litestar
 from litestar.di import Provide
@@ -12,14 +11,20 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
-from litestar.static_files import create_static_files_router
 from sqlalchemy.exc import DataError
 
+from app.assets import static_files
 from app.departements import Departements
 from app.errors import broken, closing, failed, malformed, refused, unfit
 from app.gathering import CounterClosedError
 from app.instance import Instance
 from app.mediators import Mediators
+from app.pages.answers import for_people
+from app.pages.departement import Departement, People
+from app.pages.doors import Account, Doors
+from app.pages.mediator import Mediator
+from app.pages.prescriber import Prescriber
+from app.pages.visitors import guard
 from app.prescribers import Prescribers
 from app.public import Public
 from app.serving import Serving, provide_bearer, provide_serving
@@ -48,23 +53,28 @@ def create_app(instance: Instance) -> Litestar:
             Prescribers,
             Departements,
             Public,
-            create_static_files_router(
-                "/static", directories=[Path(__file__).parent / "static"]
-            ),
+            Doors,
+            Account,
+            Departement,
+            People,
+            Prescriber,
+            Mediator,
+            static_files(),
         ],
         lifespan=[lifespan],
+        guards=[guard],
         dependencies={
             "serving": Provide(provide_serving),
             "bearer": Provide(provide_bearer),
         },
         exception_handlers={
-            Refusal: refused,
-            ValidationException: malformed,
-            HTTPException: failed,
-            DataError: unfit,
-            OverflowError: unfit,
-            Exception: broken,
-            CounterClosedError: closing,
+            Refusal: for_people(refused),
+            ValidationException: for_people(malformed),
+            HTTPException: for_people(failed),
+            DataError: for_people(unfit),
+            OverflowError: for_people(unfit),
+            Exception: for_people(broken),
+            CounterClosedError: for_people(closing),
         },
         openapi_config=OpenAPIConfig(
             title="Pass numérique",

@@ -27,6 +27,7 @@ from sqlalchemy import func, select, text
 
 from app.database import Database, FilesPlace, bootstrap_sql
 from bench import yardstick
+from bench.pages import time_pages
 from bench.world import SECRET, Ready, build, drain, redeem_all, write_bodies
 from ledger import queries
 from ledger.models import entry
@@ -253,6 +254,9 @@ def bench_million(database: Database, entries: int) -> None:
         f"    re-derived and compared {derived:>8.1f} ms  {derived / summed:6.1f} × (count alone {counted:.0f} ms, SUM {summed:.0f} ms)"
     )
     print(f"    as of a day             {as_of:>8.1f} ms")
+    print("  pages over the same log, server and client in one process (median)")
+    for page, milliseconds in time_pages(database, now.day.isoformat()):
+        print(f"    {page:<24}{milliseconds:>8.1f} ms")
 
 
 def main() -> None:

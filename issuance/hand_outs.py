@@ -5,12 +5,10 @@ category and the need level go to the vault, and the entry keeps a salted commit
 No name is asked for anywhere.
 """
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from hashlib import sha256
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -26,17 +24,18 @@ from issuance.models import (
     delivery,
     desk,
     handed_out,
-    vault_hand_out,
     voucher,
 )
 from issuance.orders import OrderRow, circulating_gate, order_row, serials_hash, stock_gate
 from issuance.serials import Serial
-from ledger import canonical, gates
+from issuance.vault import Salted, new_person, put, salted
+from ledger import gates
 from ledger.accounts import account_name
 from ledger.attempts import Act
 from ledger.bulk import is_postgres
 from ledger.journal import must_record
 from ledger.refusal import Refusal
+from ledger.sealing import Sealer
 
 # The Les Bons Clics levels: excluded, far from digital, nearly autonomous (7, 19, 14 % of people).
 Need = Literal["assist", "train", "boost"]
@@ -139,10 +138,14 @@ class HandOut(msgspec.Struct, frozen=True):
     need: Need | None = None
 
 
-def give(session: Session, act: Act, request: HandOut) -> tuple[OrderRow, list[str]]:
+def give(
+    session: Session, act: Act, request: HandOut, sealer: Sealer
+) -> tuple[OrderRow, list[str]]:
     """Hand out, inside the act of the caller; return the order and the serials given.
 
-    Refused with `carnet_unknown`, `passes_of_several_orders`, `specimen_not_handed_out`,
+    What is told of the person goes to the vault, as a person of their own: two hand-outs are
+    not known to be to the same one.  Telling something without a master key is refused with
+    `vault_locked`, which is no answer for ever.  Refused with `carnet_unknown`, `passes_of_several_orders`, `specimen_not_handed_out`,
     `not_at_this_desk`, `order_not_active`, `hand_out_stopped`, `public_not_targeted`,
     `stock_lapsed`, `already_handed_out`.
     """
@@ -154,11 +157,11 @@ def give(session: Session, act: Act, request: HandOut) -> tuple[OrderRow, list[s
     if any(gate.closed_by is not None for gate in held.values()):
         raise StockLapsed(order.number)
     serials = _still_here(session, request, serials)
-    commitment, vault_row = _seal(request)
+    content = _content(request)
     book = str(order.tranche)
     facts = {
         "carnets": sorted(carnets),
-        "commitment": commitment,
+        "commitment": None if content is None else content.commitment,
         "count": len(serials),
         "desk": request.desk,
         "order": order.number,
@@ -181,8 +184,9 @@ def give(session: Session, act: Act, request: HandOut) -> tuple[OrderRow, list[s
         ],
     )
     mark_handed_out(session, serials, act.id)
-    if vault_row is not None:
-        session.execute(insert(vault_hand_out).values(entry_id=act.id, **vault_row))
+    if content is not None:
+        person = new_person(session, sealer, now=act.now)
+        put(session, person, "hand_out", content, entry=act.id, now=act.now)
     return order, serials
 
 
@@ -271,14 +275,11 @@ def _still_here(session: Session, request: HandOut, serials: list[str]) -> list[
     return left
 
 
-def _seal(request: HandOut) -> tuple[str | None, dict[str, Any] | None]:
-    """Return what the entry keeps of category and need, and the vault's row; nothing if not told."""
+def _content(request: HandOut) -> Salted | None:
+    """Return what the vault keeps and the entry commits to; nothing if nothing is told."""
     if request.category is None and request.need is None:
-        return None, None
-    salt = secrets.token_bytes(16)
-    told = canonical.encode({"category": request.category, "need": request.need})
-    row = {"salt": salt, "category": request.category, "need": request.need}
-    return sha256(salt + told).hexdigest(), row
+        return None
+    return salted({"category": request.category, "need": request.need})
 
 
 def mark_handed_out(session: Session, serials: Sequence[str], entry: UUID) -> None:

@@ -1,4 +1,4 @@
-"""Carnets and passes, the desks that hold them, the keys that sign them. Insert-only but the vault and two counters.
+"""Carnets and passes, the desks that hold them, the keys that sign them. Insert-only but the vault and a counter.
 
 A pass carries no status: what became of it is read from the entries it caused.
 """
@@ -11,7 +11,17 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from ledger.columns import Bytes, Cents, Day, Flag, Identifier, Integer, Words, table
+from ledger.columns import (
+    Bytes,
+    Cents,
+    Day,
+    Flag,
+    Identifier,
+    Instant,
+    Integer,
+    Words,
+    table,
+)
 
 # Private keys are sealed by a secret from the environment; public ones are never removed.
 secret_key = table(
@@ -129,13 +139,43 @@ handed_out = table(
     Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False, index=True),
 )
 
-# Personal data, apart from the journal and erasable: the entry holds only a salted commitment.
-vault_hand_out = table(
-    "vault_hand_out",
+# The vault: what is known of people, apart from the journal. A person is a random number and a
+# key of their own, sealed by the master key; destroying the key is how a person is erased, and a
+# trigger keeps it destroyed.
+vault_person = table(
+    "vault_person",
+    Column("id", Identifier, primary_key=True),
+    Column("sealed_key", Bytes),
+    Column("made_at", Instant, nullable=False),
+    Column("erased_at", Instant),
+    CheckConstraint(
+        "(sealed_key IS NULL) = (erased_at IS NOT NULL)", name="erased_without_key"
+    ),
+)
+
+# Sealed by the person's key. The entry holds the salted commitment to it; a later turn of the
+# same kind supersedes an earlier one, which its own entry still commits to.
+vault_record = table(
+    "vault_record",
+    Column("person", Identifier, ForeignKey("vault_person.id"), primary_key=True),
+    Column("kind", Words, primary_key=True),
+    Column("turn", Integer, primary_key=True, autoincrement=False),
+    Column("sealed", Bytes, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False, index=True),
+    CheckConstraint("turn >= 0", name="turn_counts"),
+)
+
+# Who looked, at whom, what for. The entry says the same without the person, so that a line
+# removed here is missed by the audit.
+vault_access = table(
+    "vault_access",
     Column("entry_id", Identifier, ForeignKey("entry.id"), primary_key=True),
-    Column("salt", Bytes, nullable=False),
-    Column("category", Words),
-    Column("need", Words),
-    CheckConstraint("length(salt) = 16", name="salt_size"),
-    CheckConstraint("need IN ('assist', 'train', 'boost')", name="need_known"),
+    Column(
+        "person", Identifier, ForeignKey("vault_person.id"), primary_key=True, index=True
+    ),
+    Column("who", Words, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("purpose", Words, nullable=False),
+    CheckConstraint("purpose <> ''", name="purpose_told"),
 )

@@ -42,7 +42,18 @@ def svg(url: str, *, module_mm: float = 0.61, title: str | None = None) -> str:
     `title` is what a screen reader says instead of the drawing; it is escaped.  Without
     one, the page around must say it.
     """
-    rows = matrix(url)
+    return _drawn(matrix(url), module_mm, title)
+
+
+def plain_svg(text: str, *, module_mm: float = 1.2, title: str | None = None) -> str:
+    """Return any text as one self-contained ``<svg>``, in the smallest version that holds it."""
+    code = QRCode(border=0, error_correction=ERROR_CORRECT_M)
+    code.add_data(text)
+    code.make(fit=True)
+    return _drawn([[bool(m) for m in row] for row in code.modules], module_mm, title)
+
+
+def _drawn(rows: list[list[bool]], module_mm: float, title: str | None) -> str:
     side = len(rows) + 2 * QUIET_ZONE
     millimetres = f"{side * module_mm:.6g}mm"
     name = f"<title>{escape(title, quote=False)}</title>" if title else ""

@@ -96,7 +96,8 @@ def perform(
     """Do an act once: open its attempt, do it, and return its answer, which a retry gets again.
 
     `operation` records entries, the first with the act's own id, or raises a `Refusal`, which
-    undoes what it did and is kept as the answer.  The caller commits either way.
+    undoes what it did and is kept as the answer.  The caller commits either way.  A refusal
+    that is not `kept` is raised instead: the caller lets the whole transaction be undone.
     """
     asked = canonical.digest([act.name, request])
     opened = Attempt(act.id, act.name, asked, act.by, act.now.at)
@@ -106,6 +107,8 @@ def perform(
         with session.begin_nested():
             operation()
     except Refusal as no:
+        if not no.kept:
+            raise
         facts = facts_of(no)
         refuse(session, [(act.id, no.code, facts)])
         return Answer(act.id, no.code, facts)

@@ -12,9 +12,13 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not an error
     ``__traceback__``) whose fields are the facts.  `code` is stable, stored by phones and
     printed in exports: never rename one.  The sentences people read are translations
     keyed by `code`; `str()` is for logs.
+
+    `kept` says whether the refusal of an act is its answer for ever.  What is refused for want
+    of a setting of the server is not: the same act can be sent again once it is there.
     """
 
     code: ClassVar[str]
+    kept: ClassVar[bool] = True
 
     def __str__(self) -> str:
         """Name the refusal and its facts."""

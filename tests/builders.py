@@ -27,6 +27,7 @@ from ledger import sequencer
 from ledger.attempts import Answer
 from ledger.identifiers import new_id
 from ledger.moments import Moment
+from ledger.sealing import Sealer
 from redemption.counter import Device, Presented, Scan, Verdict, redeem
 from redemption.hand_out import hand_out
 from redemption.mednum import clean
@@ -35,6 +36,8 @@ from redemption.workshops import OpenWorkshop, open_workshop
 from tests.conftest import CREUSE, moment
 
 SECRET = b"a secret of the tests only"
+MASTER_KEY = b"a master key of the tests only.."
+SEALER = Sealer([MASTER_KEY])
 MANAGER = Device("manager", None)
 SIRETS = ("99900001100018", "99900002900010", "35600000000048")
 CALENDAR = Calendar(
@@ -181,7 +184,9 @@ def given(session: Session, *serials: str, now: Moment | None = None, **facts) -
     request = HandOut(
         new_id(), "CAF", **({"pic": True, "proof": "attested", "serials": serials} | facts)
     )
-    return hand_out(session, request, by="desk-CAF", now=now or moment("2020-01-20"))
+    return hand_out(
+        session, request, by="desk-CAF", now=now or moment("2020-01-20"), sealer=SEALER
+    )
 
 
 def a_workshop(

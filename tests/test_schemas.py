@@ -5,7 +5,9 @@ import importlib.util
 import pytest
 from sqlalchemy import create_engine, inspect, text
 
+import app.mail.models
 import app.models
+import app.people.models
 import funding.models
 import issuance.models
 import ledger.models
@@ -15,7 +17,15 @@ from ledger.columns import metadata
 from tests.conftest import ENGINES
 
 # Importing them declares every table.
-MODELS = (ledger.models, funding.models, issuance.models, redemption.models, app.models)
+MODELS = (
+    ledger.models,
+    funding.models,
+    issuance.models,
+    redemption.models,
+    app.models,
+    app.people.models,
+    app.mail.models,
+)
 
 
 def catalogue(connection, schema=None) -> dict:
@@ -53,7 +63,7 @@ def catalogue(connection, schema=None) -> dict:
                     i["name"],
                     i["column_names"],
                     i["unique"],
-                    str(i.get("dialect_options", {})),
+                    {k: str(v) for k, v in i.get("dialect_options", {}).items()},
                 )
                 for i in look.get_indexes(name, schema)
             ),

@@ -1,4 +1,4 @@
-"""Keys, orders, carnets, passes, desks, deliveries, hand-outs; and the vault."""
+"""Keys, orders, carnets, passes, desks, deliveries, hand-outs."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -23,8 +23,6 @@ APPEND_ONLY = [
 GRANTS = {
     **{table: {"app": "SELECT, INSERT", "sequencer": "SELECT"} for table in APPEND_ONLY},
     "numbering": {"app": "SELECT, UPDATE (next)"},
-    # Erasing a person's data is a delete here, and nowhere else.
-    "vault_hand_out": {"app": "SELECT, INSERT, DELETE"},
 }
 
 

@@ -31,18 +31,6 @@ CREATE TABLE secret_key (
 )
  STRICT;
 
-CREATE TABLE vault_hand_out (
-  entry_id TEXT NOT NULL,
-  salt BLOB NOT NULL,
-  category TEXT,
-  need TEXT,
-  CONSTRAINT pk_vault_hand_out PRIMARY KEY (entry_id),
-  CONSTRAINT ck_vault_hand_out_salt_size CHECK (length(salt) = 16),
-  CONSTRAINT ck_vault_hand_out_need_known CHECK (need IN ('assist', 'train', 'boost')),
-  CONSTRAINT fk_vault_hand_out_entry_id FOREIGN KEY(entry_id) REFERENCES entry (id)
-)
- STRICT;
-
 CREATE TABLE desk_programme (
   desk TEXT NOT NULL,
   programme TEXT NOT NULL,

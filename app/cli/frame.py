@@ -1,6 +1,5 @@
 """What every command shares: where the data is, which département, how an answer is printed."""
 
-import csv
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from sqlalchemy.orm import Session
 from app.instance import Instance
 from app.messages import spoken
 from app.settings import read_settings
+from app.spreadsheets import cell
 from ledger.attempts import Answer, facts_of
 from ledger.moments import Moment
 from ledger.refusal import Refusal
@@ -191,7 +191,7 @@ def print_rows(titles: Sequence[str], rows: Sequence[Sequence[Any]], form: str) 
         records = [dict(zip(titles, row, strict=True)) for row in rows]
         click.echo(json.dumps(msgspec.to_builtins(records), ensure_ascii=False, indent=2))
         return
-    shown = [[_cell(value) for value in row] for row in rows]
+    shown = [[cell(value) for value in row] for row in rows]
     widths = [
         max(len(line[n]) for line in [list(titles), *shown]) for n in range(len(titles))
     ]
@@ -199,30 +199,3 @@ def print_rows(titles: Sequence[str], rows: Sequence[Sequence[Any]], form: str) 
         click.echo(
             "  ".join(v.ljust(w) for v, w in zip(line, widths, strict=True)).rstrip()
         )
-
-
-def _cell(value: object) -> str:
-    return "" if value is None else str(value)
-
-
-def csv_text(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Return rows as CSV (RFC 4180); a text that a spreadsheet would run as a formula is guarded."""
-
-    class Buffer:
-        def __init__(self) -> None:
-            self.lines: list[str] = []
-
-        def write(self, line: str) -> None:
-            self.lines.append(line)
-
-    buffer = Buffer()
-    writer = csv.writer(buffer)
-    writer.writerow(titles)
-    for row in rows:
-        writer.writerow([_guarded(_cell(value)) for value in row])
-    return "".join(buffer.lines)
-
-
-def _guarded(text: str) -> str:
-    risky = text[:1] in {"=", "+", "-", "@", "\t", "\r"} and not text[1:].isdigit()
-    return f"'{text}" if risky else text

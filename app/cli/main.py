@@ -5,7 +5,7 @@ import sys
 import click
 from sqlalchemy.exc import OperationalError
 
-from app.cli import funds, instance, money, network, paper, running
+from app.cli import funds, instance, mail, money, network, paper, people, running, vault
 from app.cli.frame import _, told
 from app.database import DatabaseUnreachable
 from ledger.refusal import Refusal
@@ -19,7 +19,7 @@ def passnum() -> None:
     """Hold the commands together."""
 
 
-for module in (instance, funds, paper, network, money, running):
+for module in (instance, people, mail, funds, paper, network, money, vault, running):
     for command in module.COMMANDS:
         passnum.add_command(command)
 

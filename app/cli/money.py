@@ -9,9 +9,10 @@ from uuid import UUID
 import click
 
 from app.audit import audit_departement
-from app.cli.frame import BY, DAY, MESSAGES, Place, _, conclude, csv_text, with_place
+from app.cli.frame import BY, DAY, MESSAGES, Place, _, conclude, with_place
 from app.cli.network import MANAGER
 from app.reconciliations import CSV_TITLES, as_json, as_text, csv_rows
+from app.spreadsheets import csv_text
 from ledger.identifiers import new_id
 from redemption.blocking import BlockCarnet, block_carnet
 from redemption.counter import Presented, Scan, redeem

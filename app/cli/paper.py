@@ -211,9 +211,7 @@ def list_desks(place: Place, form: str) -> None:
     show_default=True,
     help=_("La force de la preuve."),
 )
-@click.option(
-    "--category", help=_("La catégorie de public (au coffre-fort des personnes).")
-)
+@click.option("--category", help=_("La catégorie de public (au coffre)."))
 @click.option(
     "--need", type=click.Choice(["assist", "train", "boost"]), help=_("Le besoin.")
 )
@@ -236,7 +234,13 @@ def _hand_out(place: Place, options: dict[str, Any]) -> Answer:
         options["need"],
     )
     with place.begin() as session:
-        return hand_out(session, request, by=f"desk-{request.desk}", now=place.now)
+        return hand_out(
+            session,
+            request,
+            by=f"desk-{request.desk}",
+            now=place.now,
+            sealer=place.instance.sealer,
+        )
 
 
 COMMANDS = (order, desk, hand_out_)

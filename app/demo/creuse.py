@@ -275,7 +275,15 @@ def _give(story: Story, session: Session, tranche: str, day: date) -> None:
             category=story.random.choice(PUBLICS[tranche]),
             need=story.random.choices(("assist", "train", "boost"), (7, 19, 14))[0],
         )
-        _done(hand_out(session, request, by=f"desk-{desk}", now=story.at(day)))
+        _done(
+            hand_out(
+                session,
+                request,
+                by=f"desk-{desk}",
+                now=story.at(day),
+                sealer=story.instance.sealer,
+            )
+        )
         story.held[tranche].append(part)
 
 

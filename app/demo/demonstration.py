@@ -11,17 +11,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from uuid import UUID
 
 from app.audit import audit_departement
 from app.demo.creuse import CODE, Story, play
 from app.devices import Scope, new_device
 from app.instance import Instance
 from app.messages import Messages
+from app.people import short_codes
+from app.people.memberships import Invite, invite
+from app.people.roles import Role
+from app.people.signing_in import set_password
 from app.reconciliations import as_text
 from app.registry import Departement
 from app.settings import read_settings
+from ledger.identifiers import new_id
 from ledger.refusal import Refusal
+from ledger.sealing import key_text, new_key
 from redemption.reconciliation import reconcile
+from redemption.sites import site_row
 
 CREUSE = Departement(CODE, "Creuse", "Europe/Paris", "PASS.CREUSE.EXAMPLE")
 ACCESS = "demo.json"
@@ -87,6 +95,7 @@ def _no_interruption_lost() -> Iterator[None]:
 def _build(folder: Path) -> None:
     secret = secrets.token_urlsafe(24).encode()
     _write_secret(folder / "demo.key", secret)
+    _write_secret(folder / "demo.vault", key_text(new_key()).encode())
     instance = Instance(read_settings({}, data_dir=folder))
     try:
         instance.database.add_departement(CREUSE)
@@ -110,6 +119,7 @@ def _access(instance: Instance, story: Story) -> dict[str, Any]:
             _identifier, tokens[scope] = new_device(
                 session, CODE, scope=scope, at=at, label="demo", now=now
             )
+    password = _people(instance)
     good = story.carnets["ESSAI/CAF"]
     spent = {serial for held in story.held["T1"] for serial in held}
     used = next(s for s in story.urls if s.startswith("23-000001-") and s not in spent)
@@ -117,9 +127,35 @@ def _access(instance: Instance, story: Story) -> dict[str, Any]:
     chosen = {"good": good[0][0], "also_good": good[1][0], "used": used, "lapsed": lapsed}
     return {
         "tokens": tokens,
+        "password": password,
         "passes": {name: {"serial": s, "url": story.urls[s]} for name, s in chosen.items()},
         "carnet_in_stock": int(good[2][0].split("-")[1]),
     }
+
+
+# Nobody here is a real person: each is called by what they do.
+PEOPLE = (
+    ("gestion", "Gestion du département", Role.MANAGER, None, None),
+    ("compta", "Comptabilité du département", Role.ACCOUNTANT, None, None),
+    ("signature", "Signature du département", Role.OFFICER, None, None),
+    ("guichet", "Guichet de la CAF", Role.PRESCRIBER_AGENT, "CAF", None),
+    ("atelier", "Médiation numérique", Role.MEDIATOR, None, "demo-1"),
+    ("audit", "Audit, en visite", Role.AUDITOR, None, None),
+)
+
+
+def _people(instance: Instance) -> str:
+    """Make one person a role, all with one password, and return it."""
+    password = short_codes.grouped(short_codes.draw()).lower()
+    with instance.database.begin(CODE) as session:
+        now = instance.moment(CODE)
+        for login, name, role, at_desk, at_site in PEOPLE:
+            place = site_row(session, at_site)[0] if at_site is not None else None
+            asked = Invite(new_id(), login, name, role, at_desk, place)
+            answer = invite(session, asked, inviter=None, by="demo", now=now)
+            set_password(session, UUID(answer.facts["person"]), password, now=now)
+    instance.drain(CODE)
+    return password
 
 
 def _write_secret(path: Path, data: bytes) -> None:
@@ -167,6 +203,10 @@ def _tell_access(
     for name, title in titles.items():
         digits = access["passes"][name]["url"].rpartition("/")[2]
         say(f"  {title} :\n    {address}/V/{digits}")
+    say(messages.text("Pour se connecter, un mot de passe pour tous :"))
+    say(f"  {address}/{CODE}/connexion")
+    say("  " + ", ".join(login for login, *_rest in PEOPLE))
+    say(f"  {access['password']}")
     say(messages.text("Jetons d'accès à l'API (en-tête « Authorization: Bearer … ») :"))
     for scope, title in (
         ("site", messages.text("le lieu demo-1, qui scanne")),

@@ -21,7 +21,7 @@ from app.cli.main import main
 from app.database import Database, FilesPlace
 from app.instance import Clock, Instance
 from app.settings import Settings
-from tests.builders import SECRET
+from tests.builders import MASTER_KEY, SECRET
 from tests.conftest import NUMBERS, moment, postgres_place
 
 PASSNUM = str(Path(sys.executable).with_name("passnum"))
@@ -33,9 +33,11 @@ def at_that_time() -> datetime:
     return FEBRUARY
 
 
-def an_instance(database: Database, folder: Path, clock: Clock = at_that_time) -> Instance:
-    """Return an instance over the database of a test, with the key secret of the tests."""
-    instance = Instance(Settings(folder, {}, SECRET), clock)
+def an_instance(
+    database: Database, folder: Path, clock: Clock = at_that_time, **settings: Any
+) -> Instance:
+    """Return an instance over the database of a test, with the secrets of the tests."""
+    instance = Instance(Settings(folder, {}, SECRET, (MASTER_KEY,), **settings), clock)
     instance.database.close()
     instance.database = database
     return instance

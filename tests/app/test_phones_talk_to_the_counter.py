@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from litestar.testing import TestClient
 from sqlalchemy import func, select, text
 
+from app.assets import asset
 from app.database import Database, FilesPlace
 from app.devices import new_device, revoke_device
+from app.guessing import Guesses
 from app.web import create_app
 from issuance.models import handed_out
 from ledger import queries
@@ -92,6 +94,12 @@ class Counter:
     def _waiting(self) -> int:
         with self.database.begin("23", read_only=True) as session:
             return queries.waiting(session)
+
+
+@pytest.fixture(autouse=True)
+def _no_guess_is_remembered(counter):
+    """Let each test send what it wants: how guessing is slowed has its own file."""
+    counter.http.app.state.serving.guesses = Guesses()
 
 
 @pytest.fixture(params=ENGINES, scope="module")
@@ -607,7 +615,7 @@ def test_every_page_keeps_the_address_of_a_pass_to_itself(counter):
 
 
 def test_the_style_sheet_is_served_and_nothing_else_of_the_disk(counter):
-    sheet = counter.http.get("/static/pass.css")
+    sheet = counter.http.get(asset("pass.css"))
     assert sheet.status_code == 200
     assert sheet.headers["content-type"].startswith("text/css")
     assert counter.http.get("/static/../web.py").status_code == 404

@@ -7,16 +7,17 @@ from hashlib import sha256
 
 import msgspec
 import pytest
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
+from issuance import vault
 from issuance.desks import OpenDesk, open_desk
 from issuance.hand_outs import HandOut
-from issuance.models import handed_out, vault_hand_out
+from issuance.models import handed_out, vault_person
 from ledger import canonical, queries
 from ledger.identifiers import new_id
 from ledger.models import attempt, entry, refusal
 from redemption.hand_out import hand_out
-from tests.builders import a_workshop, a_world, an_order, done, given, scanned
+from tests.builders import SEALER, a_workshop, a_world, an_order, done, given, scanned
 from tests.conftest import moment
 
 NOW = moment("2020-01-20")
@@ -48,6 +49,11 @@ def body_of(session, answer) -> dict:
     return canonical.decode(
         session.scalars(select(entry.c.body).where(entry.c.id == answer.act)).one()
     )
+
+
+def forget(session, answer) -> None:
+    person = vault.person_of_hand_out(session, answer.act)
+    done(vault.erase(session, vault.ErasePerson(new_id(), person), by="test", now=NOW))
 
 
 def test_a_carnet_leaves_whole(session):
@@ -250,13 +256,16 @@ def test_category_and_need_are_in_the_vault_and_in_no_entry(session):
         )
         assert b"demandeur" not in body
         assert b"boost" not in body
-    kept = session.execute(
-        select(vault_hand_out).where(vault_hand_out.c.entry_id == answer.act)
-    ).one()
-    assert (kept.category, kept.need) == (CATEGORY, "boost")
-    told = canonical.encode({"category": CATEGORY, "need": "boost"})
+    person = vault.person_of_hand_out(session, answer.act)
+    found = vault.read(
+        session, SEALER, [person], purpose="audit_sample", by="test", now=NOW
+    )
+    [kept] = found[person]
+    told = {"category": CATEGORY, "need": "boost"}
+    assert kept.content.told == told
     commitment = body_of(session, answer)["facts"]["commitment"]
-    assert commitment == sha256(kept.salt + told).hexdigest()
+    salt = kept.content.salt
+    assert commitment == sha256(salt + canonical.encode(told)).hexdigest()
 
 
 # Kinds whose `name` is that of a call, a funder, a programme or a desk, never of a person.
@@ -283,7 +292,7 @@ def test_nothing_told_leaves_no_commitment_and_no_row_in_the_vault(session):
     serials = an_order(session, world)
     answer = done(given(session, serials[0]))
     assert body_of(session, answer)["facts"]["commitment"] is None
-    assert session.scalar(select(func.count()).select_from(vault_hand_out)) == 0
+    assert session.scalar(select(func.count()).select_from(vault_person)) == 0
 
 
 def test_once_the_vault_forgets_everything_else_still_reads(database):
@@ -293,14 +302,13 @@ def test_once_the_vault_forgets_everything_else_still_reads(database):
         request = HandOut(
             new_id(), "CAF", pic=True, proof="attested", carnet=1, category=CATEGORY, need="train"
         )  # fmt: skip
-        first = done(hand_out(session, request, by="desk-CAF", now=NOW))
+        first = done(hand_out(session, request, by="desk-CAF", now=NOW, sealer=SEALER))
         before = queries.derived_holdings(session, ["1"])
 
     with database.begin("23") as session:
-        session.execute(delete(vault_hand_out))
+        forget(session, first)
 
     with database.begin("23") as session:
-        assert session.scalar(select(func.count()).select_from(vault_hand_out)) == 0
         assert queries.derived_holdings(session, ["1"]) == before
         assert hand_out(
             session, request, by="desk-CAF", now=NOW
@@ -316,8 +324,7 @@ def test_once_the_vault_forgets_no_guess_can_be_checked(session):
     request = HandOut(
         new_id(), "CAF", pic=True, proof="attested", carnet=1, category=CATEGORY, need="train"
     )  # fmt: skip
-    done(hand_out(session, request, by="desk-CAF", now=NOW))
-    session.execute(delete(vault_hand_out))
+    forget(session, done(hand_out(session, request, by="desk-CAF", now=NOW, sealer=SEALER)))
 
     kept = session.scalars(
         select(attempt.c.request_hash).where(attempt.c.id == request.id)

@@ -1,0 +1,315 @@
+"""Giving someone a role, and ending it: each is an act with an entry, and names nobody in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from app.people import short_codes
+from app.people.models import invitation, membership, password, person
+from app.people.roles import AT_A_DESK, AT_A_SITE, INVITES, Role
+from funding.models import programme
+from funding.operations import NotFound, exist
+from issuance.models import desk
+from ledger import gates
+from ledger.attempts import ACT_REUSED, Act, Answer, perform
+from ledger.identifiers import new_id
+from ledger.journal import must_record
+from ledger.moments import Moment
+from ledger.refusal import Refusal
+from redemption.models import site
+
+INVITATION_DAYS = 14
+
+
+@dataclass(eq=False)
+class NotYoursToInvite(Refusal):
+    """The inviter's own role does not let them give this one, here."""
+
+    code = "not_yours_to_invite"
+
+    role: str
+
+
+@dataclass(eq=False)
+class RoleNeedsAPlace(Refusal):
+    """An agent works at a desk, a mediator at a site, the others at neither."""
+
+    code = "role_needs_a_place"
+
+    role: str
+
+
+@dataclass(eq=False)
+class RoleHeldAlready(Refusal):
+    """The person has this role here already."""
+
+    code = "role_held_already"
+
+    role: str
+
+
+@dataclass(eq=False)
+class MembershipUnknown(Refusal):
+    """No such role is held, or it has ended."""
+
+    code = "membership_unknown"
+
+
+class Membership(NamedTuple):
+    """A role that someone holds, and where; `id` is that of the act that gave it."""
+
+    id: UUID
+    role: Role
+    desk: str | None
+    site: int | None
+    programme: str | None
+
+
+class Invite(msgspec.Struct, frozen=True):
+    """A role for a person, known by what they sign in with: an e-mail address or a short name."""
+
+    id: UUID
+    login: str
+    name: str
+    role: Role
+    desk: str | None = None
+    site: int | None = None
+    programme: str | None = None
+
+
+class Listed(NamedTuple):
+    """A person and a role, as a list shows them."""
+
+    membership: Membership
+    person: UUID
+    login: str
+    name: str
+    since: datetime
+    has_signed_in: bool
+
+
+def may_invite(inviter: Sequence[Membership], request: Invite) -> bool:
+    """Tell whether one of the inviter's roles lets them give this one, at this place."""
+    for held in inviter:
+        if request.role not in INVITES.get(held.role, ()):
+            continue
+        if held.desk is not None and held.desk != request.desk:
+            continue
+        if held.site is not None and held.site != request.site:
+            continue
+        if held.programme is not None and held.programme != request.programme:
+            continue
+        return True
+    return False
+
+
+def invite(
+    session: Session,
+    request: Invite,
+    *,
+    inviter: Sequence[Membership] | None,
+    by: str,
+    now: Moment,
+) -> Answer:
+    """Give a role; makes the person when nobody signs in by this login yet.  Idempotent by id.
+
+    `inviter` is None for whoever runs the instance.  Refused with `not_yours_to_invite`,
+    `role_needs_a_place`, `role_held_already`, or an unknown desk, site or programme.
+    The journal keeps pseudonymous ids, never the login nor the name.
+    """
+    act = Act(request.id, "invite", by, now)
+
+    def done() -> None:
+        gates.alone(session)
+        if inviter is not None and not may_invite(inviter, request):
+            raise NotYoursToInvite(request.role)
+        if (request.desk is not None) != (request.role in AT_A_DESK) or (
+            request.site is not None
+        ) != (request.role in AT_A_SITE):
+            raise RoleNeedsAPlace(request.role)
+        if request.desk is not None:
+            exist(session, desk.c.code, request.desk)
+        if request.programme is not None:
+            exist(session, programme.c.code, request.programme)
+        here = select(site.c.number).where(site.c.number == request.site)
+        if request.site is not None and session.scalar(here) is None:
+            raise NotFound("site", str(request.site))
+        who = _person(session, request, now)
+        # A code in other hands must not open what its giver could not have given.
+        _void_codes(session, who, now)
+        held = [m for m in memberships(session, who) if _same(m, request)]
+        if held:
+            raise RoleHeldAlready(request.role)
+        facts = {
+            "desk": request.desk,
+            "person": str(who),
+            "programme": request.programme,
+            "role": request.role.value,
+            "site": request.site,
+        }
+        must_record(session, [act.entry("role_given", facts)])
+        session.execute(
+            insert(membership).values(
+                id=act.id,
+                person=who,
+                role=request.role,
+                desk=request.desk,
+                site=request.site,
+                programme=request.programme,
+                made_at=now.at,
+            )
+        )
+
+    # The attempt is kept for ever: what it hashes must not let a name be guessed back.
+    asked = msgspec.structs.replace(request, login="", name="")
+    answer = perform(session, act, asked, done)
+    if answer.replayed and answer.accepted and not _is_about(session, answer, request):
+        return Answer(act.id, ACT_REUSED, {})
+    return answer
+
+
+def _is_about(session: Session, answer: Answer, request: Invite) -> bool:
+    login = select(person.c.login).where(person.c.id == UUID(answer.facts["person"]))
+    return session.scalar(login) == _login(request)
+
+
+def _login(request: Invite) -> str:
+    return request.login.strip().lower()
+
+
+def _same(held: Membership, request: Invite) -> bool:
+    wanted = (request.role, request.desk, request.site, request.programme)
+    return (held.role, held.desk, held.site, held.programme) == wanted
+
+
+def _person(session: Session, request: Invite, now: Moment) -> UUID:
+    login = _login(request)
+    known: UUID | None = session.scalar(select(person.c.id).where(person.c.login == login))
+    if known is not None:
+        return known
+    identifier = new_id()
+    session.execute(
+        insert(person).values(
+            id=identifier,
+            login=login,
+            name=request.name.strip(),
+            email=login if "@" in login else None,
+            made_at=now.at,
+        )
+    )
+    return identifier
+
+
+def may_invite_again(session: Session, inviter: Sequence[Membership], who: UUID) -> bool:
+    """Tell whether an inviter may give someone a code: only if every role they hold is theirs to give.
+
+    Whoever has the code can choose the password, and would act with all of these roles.
+    """
+    held = memberships(session, who)
+    return all(may_invite(inviter, Invite(m.id, "", "", *m[1:])) for m in held)
+
+
+def has_password(session: Session, who: UUID) -> bool:
+    """Tell whether someone has chosen a password."""
+    known = select(password.c.person).where(password.c.person == who)
+    return session.scalar(known) is not None
+
+
+def new_invitation(session: Session, who: UUID, *, now: Moment) -> str:
+    """Return a code, good once and for fourteen days, that lets its person choose a password.
+
+    The codes before it open nothing any more.
+    """
+    _void_codes(session, who, now)
+    code = short_codes.draw()
+    session.execute(
+        insert(invitation).values(
+            digest=short_codes.digest(code),
+            person=who,
+            made_at=now.at,
+            ends_at=now.at + timedelta(days=INVITATION_DAYS),
+        )
+    )
+    return short_codes.grouped(code)
+
+
+def _void_codes(session: Session, who: UUID, now: Moment) -> None:
+    session.execute(
+        update(invitation)
+        .where(invitation.c.person == who, invitation.c.used_at.is_(None))
+        .values(used_at=now.at)
+    )
+
+
+def end_membership(
+    session: Session, which: UUID, *, act: UUID, by: str, now: Moment
+) -> Answer:
+    """End a role; sessions under way lose it at their next request.  Refused with `membership_unknown`."""
+
+    def done() -> None:
+        gates.alone(session)
+        open_one = membership.c.id == which, membership.c.ended_at.is_(None)
+        if session.scalar(select(membership.c.id).where(*open_one)) is None:
+            raise MembershipUnknown
+        must_record(
+            session,
+            [Act(act, "end_role", by, now).entry("role_ended", {"role": str(which)})],
+        )
+        session.execute(update(membership).where(*open_one).values(ended_at=now.at))
+
+    return perform(session, Act(act, "end_role", by, now), str(which), done)
+
+
+def memberships(session: Session, who: UUID) -> list[Membership]:
+    """Return the roles that someone holds now."""
+    rows = session.execute(
+        select(
+            membership.c.id,
+            membership.c.role,
+            membership.c.desk,
+            membership.c.site,
+            membership.c.programme,
+        )
+        .where(membership.c.person == who, membership.c.ended_at.is_(None))
+        .order_by(membership.c.made_at, membership.c.id)
+    ).all()
+    return [Membership(row.id, Role(row.role), *row[2:]) for row in rows]
+
+
+def listed_people(session: Session) -> list[Listed]:
+    """Return everyone who holds a role, one line a role, by name."""
+    rows = session.execute(
+        select(
+            membership.c.id,
+            membership.c.role,
+            membership.c.desk,
+            membership.c.site,
+            membership.c.programme,
+            person.c.id.label("person"),
+            person.c.login,
+            person.c.name,
+            membership.c.made_at,
+            password.c.person.is_not(None).label("has_signed_in"),
+        )
+        .join(person, person.c.id == membership.c.person)
+        .outerjoin(password, password.c.person == person.c.id)
+        .where(membership.c.ended_at.is_(None))
+        .order_by(person.c.name, person.c.id, membership.c.made_at)
+    ).all()
+    return [
+        Listed(
+            Membership(row.id, Role(row.role), row.desk, row.site, row.programme),
+            row.person,
+            row.login,
+            row.name,
+            row.made_at,
+            bool(row.has_signed_in),
+        )
+        for row in rows
+    ]

@@ -1,0 +1,26 @@
+// Pages work without this script; with it, htmx changes parts of them in place.
+// The default import is the whole of htmx, which starts once the document is read.
+
+import htmx from "htmx.org";
+
+Object.assign(htmx.config, {
+  // The pages' policy allows no inline style and no code made of text.
+  includeIndicatorStyles: false,
+  allowEval: false,
+  allowScriptTags: false,
+  // Pages hold names: none is left behind in the browser's storage, going back asks again.
+  historyCacheSize: 0,
+  refreshOnHistoryMiss: true,
+  // A form sent back with its mistakes (422) is shown like any other answer.
+  responseHandling: [
+    { code: "204", swap: false },
+    { code: "[23]..|422", swap: true },
+    { code: "[45]..", swap: false, error: true },
+  ],
+});
+
+// What htmx cannot show (no network, an error of ours), the browser shows itself: the form is sent
+// the plain way.  It carries the id of its act, so that sending it twice does it once.
+for (const failure of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) {
+  document.addEventListener(failure, (event) => event.detail.elt.closest("form")?.submit());
+}

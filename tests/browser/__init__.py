@@ -1,0 +1,1 @@
+"""What people see, in a real browser: the pages, in both themes and both languages, with and without a mouse."""

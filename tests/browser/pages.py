@@ -1,0 +1,264 @@
+"""The register of pages: each page of the application, in each state that looks different.
+
+Whoever adds a page adds its lines here; a test fails for a page that has none.  Every line is
+looked at in French and in English, in both themes, at three widths: `test_every_page_is_for_everyone`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyotp
+from playwright.sync_api import Locator, Page
+
+from ledger.identifiers import new_id
+from tests.browser.served import Served
+
+Then = Callable[[Page, Served], object]
+Value = str | Callable[[Served], object]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A page in a state: who looks, where they go, what they do there first."""
+
+    name: str  # of its screenshots
+    template: str
+    to: str | Callable[[Served], str]
+    who: str | None = None  # signs in as; {language} stands for fr or en where a state is used up
+    then: Then | None = None
+
+    def path(self, site: Served) -> str:
+        """Return the address to open."""
+        return self.to if isinstance(self.to, str) else self.to(site)
+
+    def reach(self, page: Page, site: Served) -> None:
+        """Open the page and bring it into its state."""
+        answer = page.goto(self.path(site))
+        assert answer is not None
+        assert answer.status < 500, answer.status
+        assert page.url.removeprefix(site.origin) == self.path(site), "sent elsewhere"
+        if self.then is not None:
+            self.then(page, site)
+
+
+def send(form_: str, **typed: Value) -> Then:
+    """Return the act of filling in a form and sending it, past what the browser itself would refuse.
+
+    The form is known by the end of its action.
+    """
+
+    def act(page: Page, site: Served) -> None:
+        form = page.locator(f'main form[action$="{form_}"]').first
+        form.evaluate("form => { form.noValidate = true }")
+        for name, value in typed.items():
+            fill(form, name, str(value(site)) if callable(value) else value)
+        # Whether the whole page is loaded or a part of it is changed, the form that was sent goes.
+        form.evaluate("form => { form.dataset.sent = '' }")
+        form.locator("button").click()
+        page.locator("form[data-sent]").wait_for(state="detached")
+        page.wait_for_load_state()
+
+    return act
+
+
+def fill(form: Locator, name: str, value: str) -> None:
+    """Give a field of a form its value, whatever kind of field it is."""
+    inputs = form.locator(f'[name="{name}"]')
+    kind = inputs.first.evaluate("one => one.type")
+    if kind == "radio":
+        form.locator(f'[name="{name}"][value="{value}"]').check()
+    elif kind == "select-one":
+        inputs.select_option(value)
+    else:
+        inputs.fill(value)
+
+
+def one_after_the_other(*acts: Then) -> Then:
+    """Return several acts as one."""
+
+    def act(page: Page, site: Served) -> None:
+        for each in acts:
+            each(page, site)
+
+    return act
+
+
+def type_the_code_of_the_telephone(page: Page, site: Served) -> None:
+    """Confirm a telephone, from the key that the page shows to who cannot scan."""
+    secret = page.locator("details code").text_content() or ""
+    send("/confirmer", code=pyotp.TOTP(secret).now())(page, site)
+
+
+def prove_with_a_recovery_code(page: Page, site: Served) -> None:
+    """Pass the second door with a printed code, and go to one's account."""
+    language = page.locator("html").get_attribute("lang")
+    send("/connexion/code", code=site.recovery[f"prudent-{language}"])(page, site)
+    page.goto("/23/compte")
+
+
+def use(token: Value) -> Then:
+    """Return the act of typing a pass at the workshop that is open."""
+
+    def act(page: Page, site: Served) -> None:
+        send(page.url.removeprefix(site.origin), token=token)(page, site)
+
+    return act
+
+
+def a_pass_to_use(site: Served) -> str:
+    """Return the printed code of a pass that is in someone's hands, each time another one."""
+    return site.code_of(site.pass_to_use())
+
+
+def a_pass_in_stock(site: Served) -> str:
+    """Return the printed code of a pass that no desk has handed out."""
+    return site.code_of(f"23-{site.stock['ML'][-1]:06d}-1")
+
+
+def a_new_login(site: Served) -> str:
+    """Return what nobody signs in with yet."""
+    del site
+    return f"camille-{new_id().hex[-6:]}"
+
+
+HAND_OUT = {"pic": "yes", "proof": "attested", "need": "train"}
+
+PAGES = (
+    # ---- For anyone
+    Shown("home", "home.html", "/"),
+    Shown("pass-good", "pass.html", lambda site: site.pass_at("good")),
+    Shown("pass-used", "pass.html", lambda site: site.pass_at("used")),
+    Shown("pass-lapsed", "pass.html", lambda site: site.pass_at("lapsed").lower()),
+    Shown("pass-unknown", "pass.html", "/V/123"),
+    Shown("no-such-page", "refused.html", "/nulle/part/ici"),
+    # ---- The doors
+    Shown("sign-in", "sign_in.html", "/23/connexion"),
+    Shown("sign-in-after-leaving", "sign_in.html", "/23/connexion?fait=signed_out"),
+    Shown(
+        "sign-in-wrong", "sign_in.html", "/23/connexion",
+        then=send("/connexion", login="personne", password="une phrase au hasard"),
+    ),
+    Shown("second-proof", "second_factor.html", "/23/connexion/code", "double"),
+    Shown(
+        "second-proof-wrong", "second_factor.html", "/23/connexion/code", "double",
+        then=send("/connexion/code", code="12"),
+    ),
+    Shown("invitation", "invitation.html", "/23/invitation"),
+    Shown(
+        "invitation-wrong", "invitation.html", "/23/invitation",
+        then=send(
+            "/invitation", code="7K3M-9QRT-2XVB", password="une phrase au hasard",
+            password_again="une phrase au hasard",
+        ),
+    ),
+    # ---- Everyone's own rooms
+    Shown("home-manager", "home_signed_in.html", "/23/", "gestion"),
+    Shown("home-first-day", "home_signed_in.html", "/19/", "debut@19"),
+    Shown("home-prescriber", "home_signed_in.html", "/23/", "guichet"),
+    Shown("home-mediator", "home_signed_in.html", "/23/", "atelier"),
+    Shown("home-auditor", "home_signed_in.html", "/23/", "audit"),
+    Shown("no-role-left", "refused.html", "/23/", "parti"),
+    Shown("second-proof-missing", "refused.html", "/23/", "signature"),
+    Shown("not-allowed", "refused.html", "/23/tranches", "guichet"),
+    Shown("not-there", "refused.html", "/23/tranches/AUCUNE", "gestion"),
+    Shown("account", "account.html", "/23/compte", "audit"),
+    Shown("account-done", "account.html", "/23/compte?fait=password_changed", "audit"),
+    Shown(
+        "account-wrong", "account.html", "/23/compte", "audit",
+        then=send("/mot-de-passe", old="ce n'est pas lui", password="une phrase au hasard"),
+    ),
+    Shown(
+        "account-with-telephone", "account.html", "/23/connexion/code", "prudent-{language}",
+        then=prove_with_a_recovery_code,
+    ),
+    Shown("telephone", "telephone.html", "/23/compte/telephone", "hesitant"),
+    Shown(
+        "telephone-wrong", "telephone.html", "/23/compte/telephone", "hesitant",
+        then=send("/confirmer", code="12"),
+    ),
+    Shown(
+        "recovery-codes", "recovery_codes.html", "/23/compte/telephone", "presse-{language}",
+        then=type_the_code_of_the_telephone,
+    ),
+    # ---- The département
+    Shown("tranches", "tranches.html", "/23/tranches", "compta"),
+    Shown("tranches-none", "tranches.html", "/19/tranches", "debut@19"),
+    Shown("tranche", "tranche.html", "/23/tranches/T1", "gestion"),
+    Shown("tranche-unused", "tranche.html", "/23/tranches/ESSAI", "audit"),
+    Shown("sites", "sites.html", "/23/lieux", "compta"),
+    Shown("sites-none", "sites.html", "/19/lieux", "debut@19"),
+    Shown("people", "people.html", "/23/personnes", "gestion"),
+    Shown("people-done", "people.html", "/23/personnes?fait=role_given", "gestion"),
+    Shown("people-of-a-site", "people.html", "/23/personnes", "responsable"),
+    Shown("people-first-day", "people.html", "/19/personnes", "debut@19"),
+    Shown(
+        "people-wrong", "people.html", "/23/personnes", "gestion",
+        then=send("/personnes", name="Camille", role="mediator"),
+    ),
+    Shown(
+        "invited", "invited.html", "/23/personnes", "gestion",
+        then=send("/personnes", name="Camille Petit", login=a_new_login, role="auditor"),
+    ),
+    # ---- A desk
+    Shown("hand-out-1", "hand_out_1.html", "/23/remise", "guichet"),
+    Shown("hand-out-1-unknown", "hand_out_1.html", "/23/remise?carnet=987654", "guichet"),
+    Shown("hand-out-2", "hand_out_2.html", lambda site: f"/23/remise?carnet={site.stock['CAF'][0]}", "guichet"),
+    Shown(
+        "hand-out-2-choices", "hand_out_2.html",
+        lambda site: f"/23/remise?carnet={site.reserved}", "deux-guichets",
+    ),
+    Shown(
+        "hand-out-2-wrong", "hand_out_2.html",
+        lambda site: f"/23/remise?carnet={site.stock['UDAF'][0]}", "deux-guichets",
+        then=send("/remise", need="train"),
+    ),
+    Shown(
+        "hand-out-2-elsewhere", "hand_out_2.html",
+        lambda site: f"/23/remise?carnet={site.stock['UDAF'][0]}", "guichet",
+        then=send("/remise", **HAND_OUT),
+    ),
+    Shown("hand-out-2-empty", "hand_out_2.html", lambda site: f"/23/remise?carnet={site.given}", "guichet"),
+    Shown(
+        "hand-out-3", "hand_out_3.html", "/23/remise", "msa",
+        then=one_after_the_other(
+            send("/remise", carnet=lambda site: site.carnet("MSA")), send("/remise", **HAND_OUT)
+        ),
+    ),
+    # ---- A site
+    Shown("workshops", "workshops.html", "/23/ateliers", "atelier"),
+    Shown("workshops-none", "workshops.html", "/23/ateliers", "benevole"),
+    Shown("workshops-of-two-sites", "workshops.html", "/23/ateliers", "itinerant"),
+    Shown(
+        "workshops-wrong", "workshops.html", "/23/ateliers", "atelier",
+        then=send("/ateliers", day="2038-01-01"),
+    ),
+    Shown("workshop", "workshop.html", lambda site: site.workshop, "atelier"),
+    Shown(
+        "workshop-accepted", "workshop.html", lambda site: site.workshop, "atelier",
+        then=one_after_the_other(use(a_pass_to_use), use(a_pass_to_use)),
+    ),
+    Shown(
+        "workshop-used-already", "workshop.html", lambda site: site.workshop, "atelier",
+        then=use(lambda site: site.code_of(site.access["passes"]["used"]["serial"])),
+    ),
+    Shown(
+        "workshop-too-late", "workshop.html", lambda site: site.workshop, "atelier",
+        then=use(lambda site: site.code_of(site.access["passes"]["lapsed"]["serial"])),
+    ),
+    Shown(
+        "workshop-not-handed-out", "workshop.html", lambda site: site.workshop, "atelier",
+        then=use(a_pass_in_stock),
+    ),
+    Shown(
+        "workshop-unknown", "workshop.html", lambda site: site.workshop, "atelier",
+        then=use("ceci n'est pas un pass"),
+    ),
+    Shown(
+        "workshop-not-accredited", "workshop.html", lambda site: site.workshop_not_accredited, "ailleurs",
+        then=use(lambda site: site.code_of(site.access["passes"]["good"]["serial"])),
+    ),
+    Shown(
+        "workshop-nothing-typed", "workshop.html", lambda site: site.workshop, "atelier",
+        then=use(""),
+    ),
+)

@@ -1,0 +1,262 @@
+"""The demonstration, served by the real program; and whoever and whatever the tests need in it."""
+
+import json
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pyotp
+from playwright.sync_api import Browser, BrowserContext
+from sqlalchemy import select
+
+from app.demo import demonstration
+from app.demo.creuse import CODE
+from app.instance import Instance
+from app.messages import LANGUAGES, messages
+from app.people.memberships import Invite, end_membership, invite, new_invitation
+from app.people.models import membership, person
+from app.people.roles import Role
+from app.people.second_factor import begin_totp, check_totp, new_recovery_codes
+from app.people.signing_in import set_password
+from app.registry import Departement
+from funding.models import tranche
+from issuance import codes
+from issuance.models import delivery, handed_out, voucher, voucher_order
+from issuance.serials import Serial
+from ledger.identifiers import new_id
+from redemption.counter import Device
+from redemption.models import site
+from redemption.workshops import OpenWorkshop, open_workshop
+from tests.app.running import PASSNUM, environment
+from tests.builders import done
+
+# A département where nothing has happened yet: what a manager sees on the first day.
+EMPTY = Departement("19", "Corrèze", "Europe/Paris", "PASS.CORREZE.EXAMPLE")
+
+
+@dataclass
+class Served:
+    """A server at work over the demonstration, and the same data beside it."""
+
+    origin: str
+    instance: Instance
+    access: dict[str, Any]
+    cookies: dict[str, list[Any]] = field(default_factory=dict)
+    stock: dict[str, list[int]] = field(default_factory=dict)
+    in_hand: list[str] = field(default_factory=list)
+    given: int = 0  # a carnet that is empty: all its passes are in someone's hands
+    reserved: int = 0  # a carnet of a tranche for some publics only
+    workshop: str = ""
+    workshop_not_accredited: str = ""
+    recovery: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def password(self) -> str:
+        """What everyone here signs in with."""
+        word: str = self.access["password"]
+        return word
+
+    def pass_at(self, name: str) -> str:
+        """Return the path behind the QR code of one of the demonstration's passes."""
+        url: str = self.access["passes"][name]["url"]
+        return "/V/" + url.rpartition("/")[2]
+
+    def carnet(self, desk: str) -> int:
+        """Return the number of a carnet that waits at a desk; each is given to one test only."""
+        return self.stock[desk].pop(0)
+
+    def pass_to_use(self) -> str:
+        """Return a serial that is in someone's hands; each is given to one test only."""
+        return self.in_hand.pop(0)
+
+    def code_of(self, serial: str) -> str:
+        """Return what is printed under a pass's QR code."""
+        key = self.instance.signer(CODE).code_key
+        return codes.display(CODE, codes.derive(key, Serial.parse(serial)))
+
+    def invite(
+        self,
+        login: str,
+        name: str,
+        role: Role,
+        *,
+        desk: str | None = None,
+        place: str | None = None,
+        departement: str = CODE,
+    ) -> UUID:
+        """Give someone a role, and the password of all."""
+        with self.instance.database.begin(departement) as session:
+            now = self.instance.moment(departement)
+            number = session.scalar(select(site.c.number).where(site.c.national_id == place))
+            asked = Invite(new_id(), login, name, role, desk, number)
+            told = done(invite(session, asked, inviter=None, by="test", now=now))
+            who = UUID(told.facts["person"])
+            set_password(session, who, self.password, now=now)
+        return who
+
+    def invited(self, login: str) -> str:
+        """Return the code of a new invitation for someone."""
+        with self.instance.database.begin(CODE) as session:
+            who = session.scalars(select(person.c.id).where(person.c.login == login)).one()
+            return new_invitation(session, who, now=self.instance.moment(CODE))
+
+    def dismiss(self, login: str) -> None:
+        """End all the roles of someone, who keeps an account."""
+        with self.instance.database.begin(CODE) as session:
+            now = self.instance.moment(CODE)
+            held = session.scalars(
+                select(membership.c.id)
+                .join(person, person.c.id == membership.c.person)
+                .where(person.c.login == login)
+            ).all()
+            for which in held:
+                done(end_membership(session, which, act=new_id(), by="test", now=now))
+
+    def begin_a_telephone(self, who: UUID) -> str:
+        """Draw the secret of a second proof for someone, who has not confirmed it yet."""
+        with self.instance.database.begin(CODE) as session:
+            return begin_totp(session, who, sealer=self.instance.sealer)
+
+    def give_a_telephone(self, who: UUID) -> list[str]:
+        """Confirm a second proof for someone; return the printed codes."""
+        typed = pyotp.TOTP(self.begin_a_telephone(who)).now()
+        with self.instance.database.begin(CODE) as session:
+            now, sealer = self.instance.moment(CODE), self.instance.sealer
+            assert check_totp(session, who, typed, sealer=sealer, now=now)
+            return new_recovery_codes(session, who)
+
+    def open_workshop(self, place: str) -> str:
+        """Open a workshop of today, and return the path of its page."""
+        with self.instance.database.begin(CODE) as session:
+            now = self.instance.moment(CODE)
+            asked = OpenWorkshop(new_id(), place, now.day)
+            done(open_workshop(session, asked, device=Device("test", None), now=now))
+        return f"/{CODE}/ateliers/{asked.id}"
+
+    def sign_in(self, context: BrowserContext, login: str, departement: str = CODE) -> None:
+        """Sign someone in, as the form does, without showing it."""
+        answer = context.request.post(
+            f"{self.origin}/{departement}/connexion",
+            form={"login": login, "password": self.password},
+            headers={"Origin": self.origin},
+            max_redirects=0,
+        )
+        assert answer.status == 303, (login, answer.text())
+
+    def cookies_of(self, browser: Browser, who: str) -> list[Any]:
+        """Return the cookies of someone signed in, once for all: `login`, or `login@département`."""
+        if who not in self.cookies:
+            login, _at, departement = who.partition("@")
+            context = browser.new_context()
+            self.sign_in(context, login, departement or CODE)
+            self.cookies[who] = context.cookies()
+            context.close()
+        return self.cookies[who]
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[Served]:
+    """Make the demonstration, people it fills more rooms with, and serve it until the tests end."""
+    instance = demonstration.prepare(folder, messages("fr"), lambda _said: None)
+    instance.database.add_departement(EMPTY)
+    port = _free_port()
+    here = Served(f"http://127.0.0.1:{port}", instance, _access(folder))
+    _people(here)
+    _count(here)
+    command = [PASSNUM, "serve", "--no-jobs", "--port", str(port), "--data-dir", str(folder)]
+    log = folder.with_name("server.log")
+    with (
+        log.open("wb") as written,
+        subprocess.Popen(
+            command, env=environment(), stdout=subprocess.PIPE, stderr=written
+        ) as server,
+    ):
+        try:
+            assert server.stdout is not None
+            assert str(port).encode() in server.stdout.readline(), log.read_text()
+            transport = httpx.HTTPTransport(retries=5)
+            with httpx.Client(transport=transport) as client:
+                assert client.get(f"{here.origin}/health").status_code == 200
+            yield here
+        finally:
+            server.terminate()
+            server.wait(20)
+            instance.close()
+
+
+def _access(folder: Path) -> dict[str, Any]:
+    access: dict[str, Any] = json.loads((folder / demonstration.ACCESS).read_bytes())
+    return access
+
+
+def _people(here: Served) -> None:
+    """Add to the people of the demonstration those who see something that nobody there sees."""
+    for desk in ("CCAS", "UDAF"):
+        here.invite(
+            "deux-guichets", "Agent de deux guichets", Role.PRESCRIBER_AGENT, desk=desk
+        )
+    here.invite("msa", "Accueil de la MSA", Role.PRESCRIBER_AGENT, desk="MSA")
+    here.invite("ml", "Conseil de la mission locale", Role.PRESCRIBER_AGENT, desk="ML")
+    for place in ("demo-1", "demo-2"):
+        here.invite("itinerant", "Médiation itinérante", Role.MEDIATOR, place=place)
+    here.invite("benevole", "Bénévole du jeudi", Role.VOLUNTEER, place="demo-3")
+    here.invite("responsable", "Responsable d'un lieu", Role.SITE_MANAGER, place="demo-4")
+    here.invite("parti", "Ancien agent", Role.AUDITOR)
+    here.dismiss("parti")
+    here.give_a_telephone(here.invite("double", "Agent en chemin", Role.ACCOUNTANT))
+    here.begin_a_telephone(here.invite("hesitant", "Agent qui hésite", Role.ACCOUNTANT))
+    for language in LANGUAGES:
+        who = here.invite(f"prudent-{language}", "Agent prudent", Role.ACCOUNTANT)
+        here.recovery[f"prudent-{language}"] = here.give_a_telephone(who)[0]
+        here.begin_a_telephone(
+            here.invite(f"presse-{language}", "Agent pressé", Role.ACCOUNTANT)
+        )
+    here.invite("ailleurs", "Médiation d'un lieu nouveau", Role.MEDIATOR, place="demo-12")
+    here.invite("debut", "Gestion de la Corrèze", Role.MANAGER, departement=EMPTY.code)
+    here.instance.drain(CODE)
+    here.instance.drain(EMPTY.code)
+
+
+def _count(here: Served) -> None:
+    """Find the carnets that wait at each desk, the passes in people's hands; open two workshops."""
+    here.workshop = here.open_workshop("demo-1")
+    here.workshop_not_accredited = here.open_workshop("demo-12")
+    with here.instance.database.begin(CODE, read_only=True) as session:
+        open_today = (
+            select(voucher.c.serial, voucher.c.carnet, delivery.c.desk, handed_out.c.serial)
+            .join(voucher_order, voucher_order.c.number == voucher.c.order_number)
+            .join(tranche, tranche.c.number == voucher_order.c.tranche)
+            .join(delivery, delivery.c.carnet == voucher.c.carnet)
+            .outerjoin(handed_out, handed_out.c.serial == voucher.c.serial)
+            .where(tranche.c.code == "ESSAI")
+            .order_by(voucher.c.serial)
+        )
+        for serial, number, at, given in session.execute(open_today):
+            if given is not None:
+                here.in_hand.append(serial)
+            elif number not in here.stock.setdefault(at, []):
+                here.stock[at].append(number)
+        here.reserved = session.scalars(
+            select(voucher.c.carnet)
+            .join(voucher_order, voucher_order.c.number == voucher.c.order_number)
+            .join(tranche, tranche.c.number == voucher_order.c.tranche)
+            .outerjoin(handed_out, handed_out.c.serial == voucher.c.serial)
+            .where(tranche.c.code == "T1", handed_out.c.serial.is_(None))
+            .limit(1)
+        ).one()
+    here.given = Serial.parse(here.in_hand[0]).carnet
+    shown = {chosen["serial"] for chosen in here.access["passes"].values()}
+    here.in_hand = [serial for serial in here.in_hand if serial not in shown]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,90 @@
+"""Every page is for everyone: read by machines, in light and in dark, on a small screen, in two languages."""
+
+import re
+from pathlib import Path
+
+import pytest
+from litestar.routes import HTTPRoute
+
+from app.people.roles import Door
+from app.web import create_app
+from tests.browser import checks
+from tests.browser.pages import PAGES, Shown
+
+ROOT = Path(__file__).parents[2]
+SCREENSHOTS = ROOT / "var" / "screenshots"
+TEMPLATES = ROOT / "app" / "templates"
+WIDTHS = (1200, 360)
+THEMES = ("light", "dark")
+# Each theme once, each layout once.
+READ_BY_AXE = {(1200, "light"), (360, "dark")}
+
+# What a GET answers that is no page: for programs, and the files of the pages.
+NOT_PAGES = {"/health", "/api/v1/openapi.json", "/static/{name:str}"}
+
+every_page = pytest.mark.parametrize("shown", PAGES, ids=lambda shown: shown.name)
+
+
+@every_page
+def test_no_check_finds_a_fault(shown: Shown, visit, site):
+    who = shown.who and shown.who.format(language="fr")
+    page = visit(who).new_page()
+    watch = checks.Watch.over(page, site.origin)
+
+    shown.reach(page, site)
+
+    faults = checks.language(page, "fr")
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        for theme in THEMES:
+            page.emulate_media(color_scheme=theme)
+            picture = SCREENSHOTS / f"{shown.name}-{width}-{theme}.png"
+            page.screenshot(path=picture, full_page=True)
+            if (width, theme) in READ_BY_AXE:
+                faults += [f"{width} {theme}: {fault}" for fault in checks.axe(page)]
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme)
+        faults += [f"{theme}: {fault}" for fault in checks.edges(page)]
+    faults += checks.reflow(page)
+    assert faults + watch.seen == []
+
+
+@every_page
+def test_nothing_is_left_in_french_for_who_reads_english(shown: Shown, visit, site):
+    who = shown.who and shown.who.format(language="en")
+    page = visit(who, locale="en-GB").new_page()
+
+    shown.reach(page, site)
+
+    assert checks.language(page, "en") == []
+
+
+def test_no_page_is_missing_from_the_register(site):
+    routes = {
+        route.path
+        for route in create_app(site.instance).routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+        if "GET" in handler.http_methods and handler.opt.get("door", Door.BEARER) != Door.BEARER
+    }
+    assert NOT_PAGES <= routes
+    shown = {shown.path(site).partition("?")[0].rstrip("/") or "/" for shown in PAGES}
+    missing = {
+        route
+        for route in routes - NOT_PAGES
+        if not any(re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", route), path) for path in shown)
+    }
+    assert missing == set()
+
+
+def test_no_template_is_missing_from_the_register():
+    whole = {
+        template.name
+        for template in TEMPLATES.glob("*.html")
+        if template.read_text(encoding="utf-8").startswith("{% extends")
+    }
+    assert {shown.template for shown in PAGES} == whole
+
+
+def test_no_two_pages_share_their_pictures():
+    assert len({shown.name for shown in PAGES}) == len(PAGES)
