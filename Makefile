@@ -1,9 +1,10 @@
-# Two commands matter: make demo, make test. Both need python3 (3.11 or later) and make, nothing else.
+# Two commands matter: make demo, make test. Both need python3 (3.11 or later) and make; make test a
+# Chromium too, which it installs where it may.
 PYTHON ?= python3
 BIN := .venv/bin
 FRONTEND := $(shell find frontend -type f -not -path '*/node_modules/*')
 
-.PHONY: setup demo test lint test-long bench lock clean
+.PHONY: setup demo test lint browser test-long bench lock clean
 
 .venv/bin/uv: requirements/uv.txt
 	$(PYTHON) -m venv .venv
@@ -13,7 +14,12 @@ FRONTEND := $(shell find frontend -type f -not -path '*/node_modules/*')
 # The package's own build makes app/static; where it was taken away, the package is built again.
 app/static/.stamp: ;
 
-.venv/.ready: .venv/bin/uv requirements/dev.txt requirements/build.txt pyproject.toml hatch_build.py $(FRONTEND) app/static/.stamp
+# What reads pages in the tests is installed with what builds them, by the same build.
+AXE := frontend/node_modules/axe-core/axe.min.js
+$(AXE):
+	rm -f app/static/.stamp
+
+.venv/.ready: .venv/bin/uv requirements/dev.txt requirements/build.txt pyproject.toml hatch_build.py $(FRONTEND) app/static/.stamp $(AXE)
 	VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --require-hashes requirements/uv.txt requirements/dev.txt
 	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --build-constraints requirements/build.txt --editable .
 	touch $@
@@ -30,10 +36,14 @@ lint: setup
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 
-test: lint
+# Pages are looked at in a real browser; where one is there, this says and does nothing.
+browser:
+	@sh tests/browser/chromium.sh
+
+test: lint browser
 	$(BIN)/pytest -m "not long" --cov --cov-report=term
 
-test-long: lint
+test-long: lint browser
 	PASSNUM_TEST_PROFILE=long $(BIN)/pytest
 
 bench: setup
@@ -48,4 +58,4 @@ lock: .venv/bin/uv
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
 
 clean:
-	rm -rf .venv var app/static frontend/node_modules .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv var app/static frontend/node_modules tests/oidc/node_modules .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from app.database import Database
+from app.people.provider import Provider
 from app.settings import Settings
 from funding.attribution import project
 from issuance.keys import Keyring, Signer, keyring, signer
@@ -35,6 +36,7 @@ class Instance:
         self.database: Database = settings.open()
         # Without a master key it is there too, and refuses each use with `vault_locked`.
         self.sealer = Sealer(settings.vault_keys)
+        self.provider = None if settings.oidc is None else Provider(settings.oidc)
         self._rings: dict[str, tuple[float, Keyring]] = {}
         self._ring_lock = threading.Lock()
 
@@ -73,4 +75,6 @@ class Instance:
 
     def close(self) -> None:
         """Close every connection."""
+        if self.provider is not None:
+            self.provider.close()
         self.database.close()

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from app.database import LOGINS, Database, FilesPlace, PostgresPlace, Role
 from app.mail.server import Mailing, read_address, read_sender
@@ -21,6 +22,26 @@ class SettingsWrong(Refusal):
     reason: str
 
 
+# What ProConnect calls a second factor, in its `acr`; `mfa` in `amr` says it too.
+STRONG_ACR = (
+    "eidas2",
+    "eidas3",
+    "https://proconnect.gouv.fr/assurance/self-asserted-2fa",
+    "https://proconnect.gouv.fr/assurance/consistency-checked-2fa",
+)
+
+
+@dataclass(frozen=True)
+class OidcSettings:
+    """An OpenID provider such as ProConnect, and who we are to it."""
+
+    issuer: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    scope: str = "openid uid siret"
+    strong_acr: frozenset[str] = frozenset(STRONG_ACR)
+
+
 @dataclass(frozen=True)
 class Settings:
     """Where the data is, and the secrets that seal private keys and the vault (never logged, never stored)."""
@@ -31,6 +52,7 @@ class Settings:
     vault_keys: tuple[bytes, ...] = field(default=(), repr=False)
     mail: Mailing | None = None
     phones: Mapping[str, str] = field(default_factory=dict)
+    oidc: OidcSettings | None = None
 
     def open(self) -> Database:
         """Return the instance's data: PostgreSQL when a URL is set, else the folder of SQLite files."""
@@ -56,8 +78,10 @@ def read_settings(
     PASSNUM_DATABASE_URL, PASSNUM_OWNER_URL and PASSNUM_SEQUENCER_URL are the three logins of a
     PostgreSQL instance; PASSNUM_DATA_DIR a folder; PASSNUM_KEY_FILE or PASSNUM_KEY_PASSPHRASE
     what seals the keys; PASSNUM_VAULT_KEY_FILE or PASSNUM_VAULT_KEY the master keys of the vault,
-    the current one first; PASSNUM_SMTP_URL and PASSNUM_MAIL_FROM how e-mails leave, and from
-    whom; PASSNUM_PHONE, or PASSNUM_PHONE_23 for one département, whom to call.  Raises `SettingsWrong`.
+    the current one first; PASSNUM_SMTP_URL (or _FILE) and PASSNUM_MAIL_FROM how e-mails leave,
+    and from whom; PASSNUM_PHONE, or PASSNUM_PHONE_23 for one département, whom to call; PASSNUM_OIDC_ISSUER,
+    PASSNUM_OIDC_CLIENT_ID and PASSNUM_OIDC_CLIENT_SECRET (or _FILE) an OpenID provider.  Raises
+    `SettingsWrong`.
     """
     urls: dict[Role, str] = {
         role: _with_driver(environment[name])
@@ -75,6 +99,7 @@ def read_settings(
         _vault_keys(environment, data_dir),
         mail=_mailing(environment),
         phones=_phones(environment),
+        oidc=_oidc(environment),
     )
 
 
@@ -121,12 +146,19 @@ def _read_vault_keys(name: str, written: bytes) -> tuple[bytes, ...]:
 
 def _mailing(environment: Mapping[str, str]) -> Mailing | None:
     """Read how e-mails leave; an address that holds a password is never repeated."""
-    if not (url := environment.get("PASSNUM_SMTP_URL")):
+    url, named = environment.get("PASSNUM_SMTP_URL", ""), "PASSNUM_SMTP_URL"
+    if file := environment.get("PASSNUM_SMTP_URL_FILE"):
+        named = "PASSNUM_SMTP_URL_FILE"
+        try:
+            url = Path(file).read_text(encoding="utf-8")
+        except OSError as no:
+            raise SettingsWrong(f"{named}: {no.strerror}") from None
+    if not url:
         return None
     try:
         server = read_address(url.strip())
     except ValueError as no:
-        raise SettingsWrong(f"PASSNUM_SMTP_URL: {no}") from None
+        raise SettingsWrong(f"{named}: {no}") from None
     try:
         return Mailing(server, read_sender(environment.get("PASSNUM_MAIL_FROM", "")))
     except ValueError as no:
@@ -146,3 +178,31 @@ def _phones(environment: Mapping[str, str]) -> dict[str, str]:
             raise SettingsWrong(f"{name}: not a telephone number")
         phones[code] = value.strip()
     return phones
+
+
+def _oidc(environment: Mapping[str, str]) -> OidcSettings | None:
+    """Read who lets people in besides us; the secret is never repeated."""
+    issuer = environment.get("PASSNUM_OIDC_ISSUER")
+    if not issuer:
+        return None
+    where = urlsplit(issuer)
+    if where.scheme != "https" and where.hostname not in {"localhost", "127.0.0.1"}:
+        raise SettingsWrong(f"PASSNUM_OIDC_ISSUER: {where.scheme or issuer}, https?")
+    secret = environment.get("PASSNUM_OIDC_CLIENT_SECRET", "")
+    if file := environment.get("PASSNUM_OIDC_CLIENT_SECRET_FILE"):
+        try:
+            secret = Path(file).read_text(encoding="utf-8").strip()
+        except OSError as no:
+            raise SettingsWrong(f"PASSNUM_OIDC_CLIENT_SECRET_FILE: {no.strerror}") from None
+    client_id = environment.get("PASSNUM_OIDC_CLIENT_ID", "")
+    for name, value in (("CLIENT_ID", client_id), ("CLIENT_SECRET", secret)):
+        if not value:
+            raise SettingsWrong(f"PASSNUM_OIDC_{name}: ?")
+    strong = environment.get("PASSNUM_OIDC_STRONG_ACR")
+    return OidcSettings(
+        issuer,
+        client_id,
+        secret,
+        scope=environment.get("PASSNUM_OIDC_SCOPE") or OidcSettings.scope,
+        strong_acr=frozenset(STRONG_ACR if strong is None else strong.split()),
+    )

@@ -22,7 +22,9 @@ from app.mediators import Mediators
 from app.pages.answers import for_people
 from app.pages.departement import Departement, People
 from app.pages.doors import Account, Doors
+from app.pages.identities import Identities, OidcDoor
 from app.pages.mediator import Mediator
+from app.pages.passkeys import PasskeyDoor, Passkeys
 from app.pages.prescriber import Prescriber
 from app.pages.visitors import guard
 from app.prescribers import Prescribers
@@ -55,6 +57,10 @@ def create_app(instance: Instance) -> Litestar:
             Public,
             Doors,
             Account,
+            PasskeyDoor,
+            Passkeys,
+            OidcDoor,
+            Identities,
             Departement,
             People,
             Prescriber,

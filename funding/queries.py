@@ -1,6 +1,6 @@
 """Reading the funds: the tranches of a call, and what each use of them falls to, funder by funder."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -58,12 +58,13 @@ def tranches(
     """Return one tranche, those of a call, or all of them, by number; raises `NotFound`."""
     if code is not None:
         return [tranche_row(session, code)]
-    chosen = select(tranche.c.code).order_by(tranche.c.number)
+    columns = [tranche.c[name] for name in TrancheRow.__struct_fields__]
+    chosen = select(*columns).order_by(tranche.c.number)
     if of_call is not None:
         if session.scalar(select(call.c.code).where(call.c.code == of_call)) is None:
             raise NotFound("call", of_call)
         chosen = chosen.where(tranche.c.call == of_call)
-    return [tranche_row(session, found) for found in session.scalars(chosen).all()]
+    return [TrancheRow(*row) for row in session.execute(chosen)]
 
 
 def envelope(session: Session, number: int) -> int:
@@ -85,63 +86,70 @@ def calendar_in_force(session: Session, number: int) -> Calendar:
     return Calendar(*row)
 
 
+def calendars_in_force(session: Session, numbers: Collection[int]) -> dict[int, Calendar]:
+    """Return the newest calendar of each of these tranches, by number."""
+    rows = session.execute(
+        select(
+            calendar.c.tranche, *[calendar.c[name] for name in Calendar.__struct_fields__]
+        )
+        .where(calendar.c.tranche.in_(numbers))
+        .order_by(calendar.c.version)
+    )
+    return {number: Calendar(*days) for number, *days in rows}
+
+
 def funder_parts(
     session: Session,
-    number: int,
+    numbers: Collection[int],
     *,
     happened_by: date | None = None,
     known_by: int | None = None,
-) -> list[FunderPart]:
-    """Return what falls to each funder of a tranche, département first, EU last.
+) -> dict[int, list[FunderPart]]:
+    """Return what falls to each funder of these tranches, by number: département first, EU last.
 
     Without bounds, from the projection; with them (a day in the world, a log size), summed
-    again from the attributed entries.
+    again from the attributed entries.  As many statements for all of them as for one.
     """
-    terms = _terms(session, number)
+    terms = _terms(session, numbers)
+    segments = session.execute(select(segment).where(segment.c.tranche.in_(numbers))).all()
     if happened_by is None and known_by is None:
-        totals = {
-            s.id: s.cents
-            for s in session.execute(select(segment).where(segment.c.tranche == number))
-        }
-        capped = dict(
-            session.execute(
-                select(capped_use.c.convention, capped_use.c.capped_cents).where(
-                    capped_use.c.tranche == number
-                )
-            ).all()
-        )
+        totals = {s.id: s.cents for s in segments}
+        capped = _capped_uses(session, numbers)
     else:
-        totals = _segment_totals(session, number, happened_by, known_by)
-        capped = _capped_totals(session, number, happened_by, known_by)
-    cents = dict.fromkeys((t.convention for t in terms), 0)
-    for row in session.execute(select(segment).where(segment.c.tranche == number)):
+        totals = _segment_totals(session, numbers, happened_by, known_by)
+        capped = _capped_totals(session, numbers, happened_by, known_by)
+    cents = {(number, t.convention): 0 for number in terms for t in terms[number]}
+    for row in segments:
         shares = canonical.decode(row.weights.encode())
         parts = split([weight for _, _, weight in shares], totals.get(row.id, 0))
         for (code, _, _), part_ in zip(shares, parts, strict=True):
-            cents[code] = cents.get(code, 0) + part_
-    residual = terms[0].convention
-    for code, used in capped.items():
-        cents[residual] += cents[code] - used
-        cents[code] = used
-    weights = sum(t.weight for t in terms)
-    return [
-        FunderPart(
-            t.convention,
-            t.funder,
-            t.basis,
-            t.cap_cents,
-            t.weight,
-            weights,
-            cents[t.convention],
-        )
-        for t in terms
-    ]
+            cents[row.tranche, code] = cents.get((row.tranche, code), 0) + part_
+    for (number, code), used in capped.items():
+        residual = terms[number][0].convention
+        cents[number, residual] += cents[number, code] - used
+        cents[number, code] = used
+    return {
+        number: [
+            FunderPart(
+                t.convention,
+                t.funder,
+                t.basis,
+                t.cap_cents,
+                t.weight,
+                sum(other.weight for other in terms[number]),
+                cents[number, t.convention],
+            )
+            for t in terms[number]
+        ]
+        for number in terms
+    }
 
 
-def _terms(session: Session, number: int) -> list[_Terms]:
-    """Return the conventions that ever had a share of a tranche; weights of the newest version."""
+def _terms(session: Session, numbers: Collection[int]) -> dict[int, list[_Terms]]:
+    """Return, by tranche, the conventions that ever had a share; weights of the newest version."""
     rows = session.execute(
         select(
+            share.c.tranche,
             convention.c.code,
             convention.c.funder,
             convention.c.basis,
@@ -151,22 +159,38 @@ def _terms(session: Session, number: int) -> list[_Terms]:
             share.c.version,
         )
         .join(convention, convention.c.code == share.c.convention)
-        .where(share.c.tranche == number)
+        .where(share.c.tranche.in_(numbers))
         .order_by(share.c.version, share.c.priority)
     ).all()
-    newest = max(row.version for row in rows)
-    found: dict[str, _Terms] = {}
+    newest = {row.tranche: row.version for row in rows}
+    found: dict[int, dict[str, _Terms]] = {}
     for row in rows:
-        weight = row.weight if row.version == newest else 0
-        found[row.code] = _Terms(row.code, row.funder, row.basis, row.cap_cents, weight)
-    arranged = arrange(
-        [Share(t.convention, Funder(t.funder), t.weight) for t in found.values()]
+        weight = row.weight if row.version == newest[row.tranche] else 0
+        found.setdefault(row.tranche, {})[row.code] = _Terms(
+            row.code, row.funder, row.basis, row.cap_cents, weight
+        )
+    return {number: _arranged(terms) for number, terms in found.items()}
+
+
+def _arranged(terms: dict[str, _Terms]) -> list[_Terms]:
+    shares = [Share(t.convention, Funder(t.funder), t.weight) for t in terms.values()]
+    return [terms[s.convention] for s in arrange(shares)]
+
+
+def _capped_uses(session: Session, numbers: Collection[int]) -> dict[tuple[int, str], int]:
+    rows = session.execute(
+        select(
+            capped_use.c.tranche, capped_use.c.convention, capped_use.c.capped_cents
+        ).where(capped_use.c.tranche.in_(numbers))
     )
-    return [found[s.convention] for s in arranged]
+    return {(number, code): cents for number, code, cents in rows}
 
 
 def _segment_totals(
-    session: Session, number: int, happened_by: date | None, known_by: int | None
+    session: Session,
+    numbers: Collection[int],
+    happened_by: date | None,
+    known_by: int | None,
 ) -> dict[int, int]:
     signed = case(
         (entry.c.uses == "undo", -entry.c.amount_cents), else_=entry.c.amount_cents
@@ -176,15 +200,18 @@ def _segment_totals(
         .join(segment, segment.c.id == attribution.c.segment)
         .join(log_leaf, log_leaf.c.idx == attribution.c.idx)
         .join(entry, entry.c.id == log_leaf.c.entry_id)
-        .where(segment.c.tranche == number, _within(happened_by, known_by))
+        .where(segment.c.tranche.in_(numbers), _within(happened_by, known_by))
         .group_by(attribution.c.segment)
     )
     return {key: int(total) for key, total in session.execute(chosen)}
 
 
 def _capped_totals(
-    session: Session, number: int, happened_by: date | None, known_by: int | None
-) -> dict[str, int]:
+    session: Session,
+    numbers: Collection[int],
+    happened_by: date | None,
+    known_by: int | None,
+) -> dict[tuple[int, str], int]:
     def under(column: ColumnElement[int]) -> ColumnElement[int]:
         return case((column > convention.c.cap_cents, convention.c.cap_cents), else_=column)
 
@@ -192,16 +219,20 @@ def _capped_totals(
         capped_attribution.c.uncapped_before
     )
     chosen = (
-        select(capped_attribution.c.convention, cast(func.sum(brought), BigInteger))
+        select(
+            segment.c.tranche,
+            capped_attribution.c.convention,
+            cast(func.sum(brought), BigInteger),
+        )
         .join(convention, convention.c.code == capped_attribution.c.convention)
         .join(attribution, attribution.c.idx == capped_attribution.c.idx)
         .join(segment, segment.c.id == attribution.c.segment)
         .join(log_leaf, log_leaf.c.idx == attribution.c.idx)
         .join(entry, entry.c.id == log_leaf.c.entry_id)
-        .where(segment.c.tranche == number, _within(happened_by, known_by))
-        .group_by(capped_attribution.c.convention)
+        .where(segment.c.tranche.in_(numbers), _within(happened_by, known_by))
+        .group_by(segment.c.tranche, capped_attribution.c.convention)
     )
-    return {code: int(total) for code, total in session.execute(chosen)}
+    return {(number, code): int(total) for number, code, total in session.execute(chosen)}
 
 
 def _within(happened_by: date | None, known_by: int | None) -> ColumnElement[bool]:

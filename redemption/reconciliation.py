@@ -7,7 +7,7 @@ figures of a log size are the same for ever.  Recoverable money and open dispute
 apart.  If the lines do not equal the movements of the ledger, nothing is printed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import NamedTuple, TypedDict
@@ -28,6 +28,7 @@ from ledger.refusal import Refusal
 from redemption.models import dispute, kept_scan, site
 
 STATES = ("available", "stock", "circulating", "due", "blocked", "lapsed", "paid")
+AT_SITES = frozenset({"due", "paid", "recoverable"})
 
 
 @dataclass(eq=False)
@@ -119,25 +120,47 @@ def reconcile(
 
     `as_of` is a day in the world, `known_by` a day of the books: what the log held when that
     day ended.  `proof` sums every entry again and compares; without it, only the roll-ups are
-    compared among themselves.  Raises `NotFound`, `DoesNotReconcile`.  Only reads; the session
-    must see one picture throughout.
+    compared among themselves.  Raises `NotFound`, `DoesNotReconcile`.  Only reads, in as many
+    statements for many tranches as for one; the session must see one picture throughout.
     """
     view = _view(session, now, as_of, known_by)
+    rows = funds.tranches(session, code=tranche, of_call=call)
+    books_read = _read(session, rows, view, derived=view.bounded)
+    counts = _count(session, rows, books_read, view)
     found = []
-    for row in funds.tranches(session, code=tranche, of_call=call):
-        book = str(row.number)
-        if view.bounded:
-            held = books.derived_holdings(session, [book], **view.bounds)
-            parts = funds.funder_parts(session, row.number, **view.bounds)
-        else:
-            held = books.logged_holdings(session, [book])
-            parts = funds.funder_parts(session, row.number)
-        result = _assemble(session, row, held, parts, view)
+    for row in rows:
+        held = books_read.held[row.number]
+        result = _assemble(row, held, books_read.parts[row.number], counts, view)
         _check(result, held, view)
-        if proof and not view.bounded:
-            _prove(session, row, held, parts, view)
         found.append(result)
+    if proof and not view.bounded:
+        _prove(rows, books_read, _read(session, rows, view, derived=True))
     return found
+
+
+class _Read(NamedTuple):
+    """What the books say of tranches, by number: their accounts, and their funders' parts."""
+
+    held: dict[int, list[Holding]]
+    parts: dict[int, list[FunderPart]]
+
+
+def _read(
+    session: Session, rows: Sequence[TrancheRow], view: "_View", *, derived: bool
+) -> _Read:
+    """Read the roll-ups, or derive them from the entries."""
+    numbers = [row.number for row in rows]
+    names = [str(number) for number in numbers]
+    if derived:
+        holdings = books.derived_holdings(session, names, **view.bounds)
+        parts = funds.funder_parts(session, numbers, **view.bounds)
+    else:
+        holdings = books.logged_holdings(session, names)
+        parts = funds.funder_parts(session, numbers)
+    held: dict[int, list[Holding]] = {number: [] for number in numbers}
+    for h in holdings:
+        held[int(h.book)].append(h)
+    return _Read(held, parts)
 
 
 class _Bounds(TypedDict):
@@ -207,11 +230,38 @@ def of_call(call: str, tranches: Sequence[Reconciliation]) -> CallReconciliation
     )
 
 
+class _Counts(NamedTuple):
+    """What is counted beside the books, by tranche; and who the sites are, by number."""
+
+    active: dict[int, int]
+    disputes: dict[int, int]
+    waiting: dict[int, int]
+    sites: dict[int, tuple[str, str | None, str]]
+
+
+def _count(
+    session: Session, rows: Sequence[TrancheRow], read: _Read, view: _View
+) -> _Counts:
+    numbers = [row.number for row in rows]
+    places = {
+        int(h.party)
+        for held in read.held.values()
+        for h in held
+        if h.kind in AT_SITES and h.party is not None and h.cents
+    }
+    return _Counts(
+        _active(session, numbers, view),
+        _cases(session, numbers, view),
+        _waiting_scans(session, numbers),
+        _places(session, places),
+    )
+
+
 def _assemble(
-    session: Session,
     row: TrancheRow,
     held: Sequence[Holding],
     parts: Sequence[FunderPart],
+    counts: _Counts,
     view: _View,
 ) -> Reconciliation:
     cents = {state: sum(h.cents for h in held if h.kind == state) for state in STATES}
@@ -228,15 +278,15 @@ def _assemble(
         envelope_cents=envelope,
         lines=lines,
         made=(envelope - cents["available"]) // row.face_cents,
-        active=_active(session, row.number, view),
+        active=counts.active.get(row.number, 0),
         handed_out=given // row.face_cents,
         used=used // row.face_cents,
         used_cents=used,
         funders=tuple(parts),
-        sites=_sites(session, row, held),
+        sites=_sites(row, held, counts.sites),
         recoverable_cents=sum(h.cents for h in held if h.kind == "recoverable"),
-        disputes_open=_cases(session, row.number, view),
-        scans_waiting=_waiting_scans(session, row.number),
+        disputes_open=counts.disputes.get(row.number, 0),
+        scans_waiting=counts.waiting.get(row.number, 0),
         happened_by=view.happened_by,
         known_by=view.known_by,
         log_size=view.size,
@@ -246,78 +296,83 @@ def _assemble(
 
 
 def _sites(
-    session: Session, row: TrancheRow, held: Sequence[Holding]
+    row: TrancheRow,
+    held: Sequence[Holding],
+    places: Mapping[int, tuple[str, str | None, str]],
 ) -> tuple[SiteLine, ...]:
     money: dict[int, dict[str, int]] = {}
     for h in held:
-        if h.party is not None and h.kind in {"due", "paid", "recoverable"} and h.cents:
+        if h.party is not None and h.kind in AT_SITES and h.cents:
             money.setdefault(int(h.party), {})[h.kind] = h.cents
-    if not money:
-        return ()
-    rows = session.execute(
-        select(site.c.number, site.c.national_id, site.c.siret, site.c.name)
-        .where(site.c.number.in_(money))
-        .order_by(site.c.number)
-    )
     return tuple(
         SiteLine(
             number,
-            national_id,
-            siret,
-            name,
-            (money[number].get("due", 0) + money[number].get("paid", 0)) // row.face_cents,
-            money[number].get("due", 0),
-            money[number].get("paid", 0),
-            money[number].get("recoverable", 0),
+            *places[number],
+            (of.get("due", 0) + of.get("paid", 0)) // row.face_cents,
+            of.get("due", 0),
+            of.get("paid", 0),
+            of.get("recoverable", 0),
         )
-        for number, national_id, siret, name in rows
+        for number, of in sorted(money.items())
     )
 
 
-def _active(session: Session, number: int, view: _View) -> int:
-    """Count the passes of the orders whose commitment number was recorded by then."""
+def _places(
+    session: Session, numbers: Collection[int]
+) -> dict[int, tuple[str, str | None, str]]:
+    """Return national id, SIRET and name of sites, by number."""
+    columns = select(site.c.number, site.c.national_id, site.c.siret, site.c.name)
+    rows = session.execute(columns.where(site.c.number.in_(numbers)))
+    return {number: (key, siret, name) for number, key, siret, name in rows}
+
+
+def _active(session: Session, numbers: Collection[int], view: _View) -> dict[int, int]:
+    """Count the passes of the orders whose commitment number was recorded by then, by tranche."""
     chosen = (
         select(
-            func.coalesce(
-                func.sum(voucher_order.c.carnets * voucher_order.c.carnet_size), 0
-            )
+            voucher_order.c.tranche,
+            func.sum(voucher_order.c.carnets * voucher_order.c.carnet_size),
         )
         .join(activation, activation.c.order_number == voucher_order.c.number)
         .join(entry, entry.c.id == activation.c.entry_id)
         .join(log_leaf, log_leaf.c.entry_id == entry.c.id)
         .where(
-            voucher_order.c.tranche == number,
+            voucher_order.c.tranche.in_(numbers),
             ~voucher_order.c.specimen,
             log_leaf.c.idx < view.size,
         )
+        .group_by(voucher_order.c.tranche)
     )
     if view.as_of is not None:
         chosen = chosen.where(entry.c.occurred_on <= view.as_of)
-    return int(session.scalars(chosen).one())
+    return {number: int(count) for number, count in session.execute(chosen)}
 
 
-def _cases(session: Session, number: int, view: _View) -> int:
+def _cases(session: Session, numbers: Collection[int], view: _View) -> dict[int, int]:
     chosen = (
-        select(func.count())
+        select(dispute.c.tranche, func.count())
         .select_from(dispute)
         .join(entry, entry.c.id == dispute.c.entry_id)
         .join(log_leaf, log_leaf.c.entry_id == entry.c.id)
-        .where(dispute.c.tranche == number, log_leaf.c.idx < view.size)
+        .where(dispute.c.tranche.in_(numbers), log_leaf.c.idx < view.size)
+        .group_by(dispute.c.tranche)
     )
     if view.as_of is not None:
         chosen = chosen.where(entry.c.occurred_on <= view.as_of)
-    return session.scalars(chosen).one()
+    return dict(session.execute(chosen).all())
 
 
-def _waiting_scans(session: Session, number: int) -> int:
-    """Count the passes that were scanned and still wait for their hand-out to be recorded."""
-    return session.scalars(
-        select(func.count(func.distinct(kept_scan.c.serial)))
+def _waiting_scans(session: Session, numbers: Collection[int]) -> dict[int, int]:
+    """Count, by tranche, the passes that were scanned and still wait for their hand-out to be recorded."""
+    rows = session.execute(
+        select(voucher_order.c.tranche, func.count(func.distinct(kept_scan.c.serial)))
         .join(voucher, voucher.c.serial == kept_scan.c.serial)
         .join(voucher_order, voucher_order.c.number == voucher.c.order_number)
         .outerjoin(handed_out, handed_out.c.serial == kept_scan.c.serial)
-        .where(voucher_order.c.tranche == number, handed_out.c.serial.is_(None))
-    ).one()
+        .where(voucher_order.c.tranche.in_(numbers), handed_out.c.serial.is_(None))
+        .group_by(voucher_order.c.tranche)
+    )
+    return dict(rows.all())
 
 
 def _check(result: Reconciliation, held: Sequence[Holding], view: _View) -> None:
@@ -339,20 +394,15 @@ def _check(result: Reconciliation, held: Sequence[Holding], view: _View) -> None
             raise DoesNotReconcile(result.tranche, check, expected, found)
 
 
-def _prove(
-    session: Session,
-    row: TrancheRow,
-    held: Sequence[Holding],
-    parts: Sequence[FunderPart],
-    view: _View,
-) -> None:
+def _prove(rows: Sequence[TrancheRow], rolled_up: _Read, derived: _Read) -> None:
     """Raise `DoesNotReconcile` unless summing every entry again gives the same lines and parts."""
-    again = books.derived_holdings(session, [str(row.number)], **view.bounds)
-    for before, after in zip(held, again, strict=True):
-        if before.cents != after.cents:
-            name = f"{before.kind}/{before.party or ''}"
-            raise DoesNotReconcile(row.code, name, after.cents, before.cents)
-    derived = funds.funder_parts(session, row.number, **view.bounds)
-    for part, summed in zip(parts, derived, strict=True):
-        if part.cents != summed.cents:
-            raise DoesNotReconcile(row.code, part.convention, summed.cents, part.cents)
+    for row in rows:
+        again = derived.held[row.number]
+        for before, after in zip(rolled_up.held[row.number], again, strict=True):
+            if before.cents != after.cents:
+                name = f"{before.kind}/{before.party or ''}"
+                raise DoesNotReconcile(row.code, name, after.cents, before.cents)
+        summed = derived.parts[row.number]
+        for part, other in zip(rolled_up.parts[row.number], summed, strict=True):
+            if part.cents != other.cents:
+                raise DoesNotReconcile(row.code, part.convention, other.cents, part.cents)

@@ -9,9 +9,7 @@ GRANTS = {
     "person": {"app": "SELECT, INSERT, UPDATE (login, name, email)"},
     "membership": {"app": "SELECT, INSERT, UPDATE (ended_at)"},
     "password": {"app": "SELECT, INSERT, UPDATE (hash, changed_at)"},
-    "totp": {
-        "app": "SELECT, INSERT, UPDATE (sealed, confirmed_at, last_step), DELETE"
-    },
+    "totp": {"app": "SELECT, INSERT, UPDATE (sealed, confirmed_at, last_step), DELETE"},
     "recovery_code": {"app": "SELECT, INSERT, UPDATE (used_at), DELETE"},
     "invitation": {"app": "SELECT, INSERT, UPDATE (used_at)"},
     "web_session": {

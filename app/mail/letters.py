@@ -5,8 +5,9 @@ from pathlib import Path
 
 import typst
 
-from app.mail.writing import LANGUAGE, LOGIN_MAX, Letterhead, one_line
+from app.mail.writing import LANGUAGE, Letterhead, one_line
 from app.messages import messages
+from app.people.signing_in import LOGIN_MAX
 from ledger.canonical import encode
 from ledger.moments import Moment
 

@@ -14,7 +14,7 @@ from app.messages import messages
 
 # French until people say which language they read.
 LANGUAGE = "fr"
-NAME_MAX, LOGIN_MAX = 100, 320
+NAME_MAX = 100
 
 _templates = Environment(
     loader=PackageLoader("app", "templates/mail"),

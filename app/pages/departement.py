@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
+from urllib.parse import quote
 from uuid import UUID
 
 from litestar import Controller, Response, get, post
@@ -178,9 +179,10 @@ def _what_waits(
     todo = []
     with serving.instance.database.begin(departement, read_only=True) as session:
         found = _reconciled(session, request, departement)
+        calendars = funds.calendars_in_force(session, [t.number for t in found])
         for t in found:
-            to = f"/{departement}/tranches/{t.tranche}"
-            dates = funds.calendar_in_force(session, t.number)
+            to = f"/{departement}/tranches/{quote(t.tranche, safe='')}"
+            dates = calendars[t.number]
             if t.disputes_open:
                 todo.append(
                     Todo("disputes", {"n": t.disputes_open, "tranche": t.tranche}, to)

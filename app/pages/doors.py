@@ -9,6 +9,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 
 from app.errors import language_of
+from app.pages import leaving
 from app.pages.frame import (
     Asked,
     again,
@@ -19,8 +20,9 @@ from app.pages.frame import (
     serving_of,
     visitor_of,
 )
+from app.pages.leaving import on_https, way_out
 from app.pages.visitors import cookie, cookie_name
-from app.people import failures, second_factor, sessions, signing_in
+from app.people import failures, identities, passkeys, second_factor, sessions, signing_in
 from app.people.roles import Door
 from app.people.second_factor import WrongCode
 from app.people.signing_in import SignedIn
@@ -30,7 +32,7 @@ from ledger.refusal import Refusal
 Answer = Response[str] | Redirect
 
 
-def _device(request: Asked) -> str:
+def device_of(request: Asked) -> str:
     """Return what the list of sessions calls this browser."""
     agent = request.headers.get("user-agent", "")
     system = next(
@@ -64,17 +66,17 @@ def _device(request: Asked) -> str:
     return f"{browser}, {system}"
 
 
-def _entered(request: Asked, departement: str, signed: SignedIn) -> Redirect:
+def let_in(request: Asked, departement: str, signed: SignedIn) -> Redirect:
+    """Send someone on with the cookie of their session: home, or to the second proof."""
     to = f"/{departement}/connexion/code" if signed.factor_due else f"/{departement}/"
     answer = go(to)
-    answer.set_cookie(_cookie(request, departement, signed.token))
+    answer.set_cookie(session_cookie(request, departement, signed.token))
     return answer
 
 
-def _cookie(request: Asked, departement: str, token: str) -> Cookie:
-    # The server that speaks HTTPS in front says so; whoever lies only locks their own cookie.
-    forwarded = request.headers.get("x-forwarded-proto", "")
-    return cookie(departement, token, secure="https" in {request.url.scheme, forwarded})
+def session_cookie(request: Asked, departement: str, token: str) -> Cookie:
+    """Return the cookie of a session, for HTTPS only where the browser speaks it."""
+    return cookie(departement, token, secure=on_https(request))
 
 
 class Doors(Controller):
@@ -101,7 +103,7 @@ class Doors(Controller):
                     session,
                     fields.get("login", ""),
                     fields.get("password", ""),
-                    device=_device(request),
+                    device=device_of(request),
                     now=serving.instance.moment(departement),
                 )
 
@@ -114,14 +116,14 @@ class Doors(Controller):
                 login=fields.get("login", ""),
             )
         await asyncio.to_thread(serving.committed, departement)
-        return _entered(request, departement, result)
+        return let_in(request, departement, result)
 
     @get("/connexion/code", opt={"door": Door.HALF}, sync_to_thread=True)
     def code_form(self, departement: FromPath[str], request: Asked) -> Answer:
         """Ask for the second proof."""
         if not visitor_of(request).session.factor_due:
             return go(f"/{departement}/")
-        return page(request, "second_factor.html")
+        return page(request, "second_factor.html", **proofs_of(request, departement))
 
     @post("/connexion/code", opt={"door": Door.HALF})
     async def code(self, departement: FromPath[str], request: Asked) -> Answer:
@@ -133,7 +135,7 @@ class Doors(Controller):
         def proved() -> str | Refusal:
             now = serving.instance.moment(departement)
             who, sealer = visitor.session.person, serving.instance.sealer
-            about = f"second factor of {who}"
+            about = second_factor.guessed(who)
             with serving.instance.database.begin(departement) as session:
                 if (slowed := failures.wait(session, about, now=now)) is not None:
                     return slowed
@@ -150,12 +152,18 @@ class Doors(Controller):
 
         result = await asyncio.to_thread(proved)
         if isinstance(result, Refusal):
-            return again(request, "second_factor.html", {"code": sentence(request, result)})
-        return _entered(request, departement, SignedIn(result, factor_due=False))
+            proofs = await asyncio.to_thread(proofs_of, request, departement)
+            wrong = {"code": sentence(request, result)}
+            return again(request, "second_factor.html", wrong, **proofs)
+        return let_in(request, departement, SignedIn(result, factor_due=False))
 
     @post("/deconnexion", opt={"door": Door.HALF})
-    async def sign_out(self, departement: FromPath[str], request: Asked) -> Redirect:
-        """Close the session; its cookie opens nothing any more."""
+    async def sign_out(self, departement: FromPath[str], request: Asked) -> Answer:
+        """Close the session; its cookie opens nothing any more.
+
+        Whoever came in through a provider is sent to sign out there too: by the page that is
+        answered, for its policy lets a form go nowhere else.
+        """
         await form_of(request)
         visitor, serving = visitor_of(request), serving_of(request)
 
@@ -169,7 +177,17 @@ class Doors(Controller):
                 )
 
         await asyncio.to_thread(closed)
-        answer = go(f"/{departement}/connexion", done="signed_out")
+        there = await asyncio.to_thread(way_out, request, departement)
+        answer: Answer
+        if there is None:
+            answer = go(f"/{departement}/connexion", done="signed_out")
+        else:
+            request.scope["state"].pop("visitor")
+            answer = page(request, "identity_left.html", there=there)
+            answer.headers["Refresh"] = f"0; url={there}"
+            answer.delete_cookie(
+                leaving.cookie_name(departement), path=f"/{departement}/deconnexion"
+            )
         answer.delete_cookie(cookie_name(departement), path=f"/{departement}")
         return answer
 
@@ -197,7 +215,7 @@ class Doors(Controller):
                     session,
                     fields.get("code", ""),
                     chosen,
-                    device=_device(request),
+                    device=device_of(request),
                     now=now,
                 )
 
@@ -211,7 +229,7 @@ class Doors(Controller):
                 code=fields.get("code", ""),
             )
         await asyncio.to_thread(serving.committed, departement)
-        return _entered(request, departement, result)
+        return let_in(request, departement, result)
 
 
 class Account(Controller):
@@ -223,7 +241,7 @@ class Account(Controller):
     @get("/", opt={"door": Door.SIGNED_IN}, sync_to_thread=True)
     def account(self, departement: FromPath[str], request: Asked) -> Response[str]:
         """Show roles, second proof and open sessions."""
-        return page(request, "account.html", **_account(request, departement))
+        return page(request, "account.html", **account_of(request, departement))
 
     @post("/mot-de-passe", opt={"door": Door.SIGNED_IN})
     async def password(self, departement: FromPath[str], request: Asked) -> Answer:
@@ -246,12 +264,12 @@ class Account(Controller):
         result = await asyncio.to_thread(changed)
         if isinstance(result, Refusal):
             field = "password" if result.code == "password_too_short" else "old"
-            told = await asyncio.to_thread(_account, request, departement)
+            told = await asyncio.to_thread(account_of, request, departement)
             wrong = {field: sentence(request, result)}
             return again(request, "account.html", wrong, **told)
         await asyncio.to_thread(serving.committed, departement)
         answer = go(f"/{departement}/compte", done="password_changed")
-        answer.set_cookie(_cookie(request, departement, result))
+        answer.set_cookie(session_cookie(request, departement, result))
         return answer
 
     @post("/sessions/fermer", opt={"door": Door.SIGNED_IN})
@@ -319,6 +337,8 @@ class Account(Controller):
                 if not right:
                     return None
                 codes = second_factor.new_recovery_codes(session, who)
+                # Whoever had only the password is shut out.
+                sessions.close_others(session, who, but=visitor.session.digest, now=now)
                 return sessions.confirm(session, visitor.session, factor="totp"), codes
 
         result = await asyncio.to_thread(confirmed)
@@ -330,11 +350,12 @@ class Account(Controller):
             return again(request, "telephone.html", wrong, **shown)
         token, codes = result
         answer = page(request, "recovery_codes.html", codes=codes)
-        answer.set_cookie(_cookie(request, departement, token))
+        answer.set_cookie(session_cookie(request, departement, token))
         return answer
 
 
-def _account(request: Asked, departement: str) -> dict[str, Any]:
+def account_of(request: Asked, departement: str) -> dict[str, Any]:
+    """Return what the page of an account shows."""
     visitor, serving = visitor_of(request), serving_of(request)
     with serving.instance.database.begin(departement, read_only=True) as session:
         who = visitor.session.person
@@ -342,7 +363,20 @@ def _account(request: Asked, departement: str) -> dict[str, Any]:
         return {
             "sessions": sessions.open_sessions(session, who, now=now),
             "telephone": second_factor.has_totp(session, who),
+            "passkeys": passkeys.passkeys(session, who),
+            "identities": identities.identities(session, who),
             "codes_left": second_factor.recovery_codes_left(session, who),
+        }
+
+
+def proofs_of(request: Asked, departement: str) -> dict[str, Any]:
+    """Return which second proofs a visitor can give."""
+    visitor, serving = visitor_of(request), serving_of(request)
+    with serving.instance.database.begin(departement, read_only=True) as session:
+        who = visitor.session.person
+        return {
+            "telephone": second_factor.has_totp(session, who),
+            "passkey": second_factor.has_passkey(session, who),
         }
 
 

@@ -92,6 +92,7 @@ def page(
         done=request.query_params.get("fait"),
         errors=errors or {},
         new_id=new_id,
+        proconnect=serving_of(request).instance.provider is not None,
         Action=Action,
         role_name=lambda role: m.word("role", Role(role).value),
         moment=lambda at: _moment(request, m, at),

@@ -30,6 +30,8 @@ from issuance.hand_outs import HandOut, Need, Proof
 from issuance.models import carnet, handed_out, voucher
 from issuance.orders import order_row
 from ledger.attempts import Answer as Told
+from ledger.attempts import facts_of
+from ledger.refusal import Refusal
 from redemption.hand_out import hand_out
 
 Answer = Response[str] | Redirect
@@ -118,7 +120,10 @@ class Prescriber(Controller):
                 sealer = serving.instance.sealer
                 return hand_out(session, asked, by=by, now=now, sealer=sealer)
 
-        told = await asyncio.to_thread(given)
+        try:
+            told = await asyncio.to_thread(given)
+        except Refusal as no:  # nothing was kept of it: what was typed can be sent again
+            told = Told(asked.id, no.code, facts_of(no))
         await asyncio.to_thread(serving.committed, departement)
         if not told.accepted:
             said = language_of(request).refusal(told.code, told.facts)

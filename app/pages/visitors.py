@@ -190,13 +190,19 @@ def _came_from_our_page(connection: Connection) -> None:
         raise FromElsewhere
 
 
-def _recall(serving: Serving, code: str, connection: Connection) -> Visitor:
+def token_of(connection: Connection, code: str) -> str:
+    """Return the token of the session that a browser brings, or raise `SignInNeeded`."""
     value = connection.cookies.get(cookie_name(code), "")
     of, _dot, token = value.partition(".")
     if not token:
         raise SignInNeeded
     if of != code:
         raise NoSuchRoom
+    return token
+
+
+def _recall(serving: Serving, code: str, connection: Connection) -> Visitor:
+    token = token_of(connection, code)
     now = serving.instance.moment(code)
     with serving.instance.database.begin(code, read_only=True) as session:
         found = sessions.recall(session, token, now=now)

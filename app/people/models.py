@@ -68,6 +68,68 @@ recovery_code = table(
     CheckConstraint("length(digest) = 32", name="digest_size"),
 )
 
+# A public key, named by the credential's own id; a counter that stops growing tells a copy.
+passkey = table(
+    "passkey",
+    Column("id", Bytes, primary_key=True),
+    Column("person", Identifier, ForeignKey("person.id"), nullable=False, index=True),
+    Column("public_key", Bytes, nullable=False),
+    Column("sign_count", Integer, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("used_at", Instant),
+)
+
+# What a session was asked to sign: one for each purpose, deleted by its first answer.
+passkey_challenge = table(
+    "passkey_challenge",
+    Column("session", Bytes, primary_key=True),
+    Column("purpose", Words, primary_key=True),
+    Column("challenge", Bytes, nullable=False),
+    Column("ends_at", Instant, nullable=False),
+    CheckConstraint("length(session) = 32", name="digest_size"),
+    CheckConstraint("purpose IN ('add', 'prove')", name="purpose_known"),
+)
+
+# Who a provider says someone is. An e-mail address changes hands: it is never looked at.
+identity = table(
+    "identity",
+    Column("issuer", Words, primary_key=True),
+    Column("sub", Words, primary_key=True),
+    Column("person", Identifier, ForeignKey("person.id"), nullable=False, index=True),
+    # As told at the last sign-in: the employer, and the name of the account there.
+    Column("siret", Words),
+    Column("uid", Words),
+    Column("linked_at", Instant, nullable=False),
+    Column("used_at", Instant),
+)
+
+# A browser sent to the provider, until it comes back; `session` where it is to link an identity.
+oidc_flow = table(
+    "oidc_flow",
+    Column("browser", Bytes, primary_key=True),
+    Column("state", Bytes, nullable=False),
+    Column("nonce", Words, nullable=False),
+    Column("verifier", Words, nullable=False),
+    Column("session", Bytes),
+    Column("ends_at", Instant, nullable=False),
+    CheckConstraint("length(browser) = 32", name="digest_size"),
+)
+
+# An identity that was proved and is nobody's yet, until its invitation code is typed.
+oidc_proof = table(
+    "oidc_proof",
+    Column("browser", Bytes, primary_key=True),
+    Column("issuer", Words, nullable=False),
+    Column("sub", Words, nullable=False),
+    Column("siret", Words),
+    Column("uid", Words),
+    Column("strong", Flag, nullable=False),
+    Column("ends_at", Instant, nullable=False),
+    CheckConstraint("length(browser) = 32", name="digest_size"),
+    CheckConstraint("strong IN (0, 1)", name="strong_or_not").ddl_if(dialect="sqlite"),
+)
+
 invitation = table(
     "invitation",
     Column("digest", Bytes, primary_key=True),

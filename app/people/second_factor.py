@@ -1,4 +1,7 @@
-"""The second proof: a code from a telephone (TOTP, RFC 6238), or one of ten printed recovery codes."""
+"""The second proof: a code from a telephone (TOTP, RFC 6238), or one of ten printed recovery codes.
+
+A passkey is another one: see `app.people.passkeys`.
+"""
 
 import hmac
 from dataclasses import dataclass
@@ -9,7 +12,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from app.people import short_codes
-from app.people.models import recovery_code, totp
+from app.people.models import passkey, recovery_code, totp
 from ledger.moments import Moment
 from ledger.refusal import Refusal
 from ledger.sealing import Sealer
@@ -31,6 +34,22 @@ def has_totp(session: Session, who: UUID) -> bool:
         totp.c.person == who, totp.c.confirmed_at.is_not(None)
     )
     return session.scalar(confirmed) is not None
+
+
+def has_passkey(session: Session, who: UUID) -> bool:
+    """Tell whether someone added a passkey."""
+    added = select(passkey.c.id).where(passkey.c.person == who).limit(1)
+    return session.scalar(added) is not None
+
+
+def is_set_up(session: Session, who: UUID) -> bool:
+    """Tell whether someone has a second proof to give: then it is asked at each sign-in."""
+    return has_totp(session, who) or has_passkey(session, who)
+
+
+def guessed(who: UUID) -> str:
+    """Return what failures of a second proof are counted about."""
+    return f"second factor of {who}"
 
 
 def begin_totp(session: Session, who: UUID, *, sealer: Sealer) -> str:

@@ -47,9 +47,18 @@ def digest_of(token: str) -> bytes:
 
 
 def open_session(
-    session: Session, who: UUID, *, factor_due: bool, device: str, now: Moment
+    session: Session,
+    who: UUID,
+    *,
+    factor_due: bool,
+    device: str,
+    now: Moment,
+    factor: str | None = None,
 ) -> str:
-    """Open a session and return its token, which is never stored.  Old closed ones are forgotten."""
+    """Open a session and return its token, which is never stored.  Old closed ones are forgotten.
+
+    `factor` is how the second proof was given, where signing in gave it too.
+    """
     token = secrets.token_urlsafe(32)
     session.execute(
         delete(web_session).where(
@@ -63,6 +72,7 @@ def open_session(
             opened_at=now.at,
             seen_at=now.at,
             ends_at=now.at + LONGEST,
+            second_factor=factor,
             factor_due=factor_due,
             device=device[:120],
         )

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.people import failures, sessions, short_codes
 from app.people.models import invitation, password, person
-from app.people.second_factor import has_totp
+from app.people.second_factor import is_set_up
 from ledger.attempts import Act, perform
 from ledger.identifiers import new_id
 from ledger.journal import must_record
@@ -86,11 +86,11 @@ def sign_in(
             update(password).where(password.c.person == row.id).values(hash=better)
         )
     failures.forget(session, guessed)
-    factor_due = has_totp(session, row.id)
+    factor_due = is_set_up(session, row.id)
     token = sessions.open_session(
         session, row.id, factor_due=factor_due, device=device, now=now
     )
-    _note(session, "signed_in", row.id, now)
+    note(session, "signed_in", row.id, now)
     return SignedIn(token, factor_due)
 
 
@@ -121,20 +121,18 @@ def accept_invitation(
     )
     set_password(session, row.person, chosen, now=now)
     sessions.close_others(session, row.person, now=now)
-    factor_due = has_totp(session, row.person)
+    factor_due = is_set_up(session, row.person)
     token = sessions.open_session(
         session, row.person, factor_due=factor_due, device=device, now=now
     )
-    _note(session, "invitation_accepted", row.person, now)
+    note(session, "invitation_accepted", row.person, now)
     return SignedIn(token, factor_due)
 
 
-def change_password(
-    session: Session, who: UUID, old: str, chosen: str, *, keep: bytes, now: Moment
-) -> Refusal | None:
-    """Replace a password by whoever knows it; every session but `keep` is closed.
+def may_change(session: Session, who: UUID, typed: str, *, now: Moment) -> Refusal | None:
+    """Tell whether someone may change how they sign in: they must know their password.
 
-    Guessing the old one is slowed as at the door.
+    Returns `SignInRefused`, or `SignInSlowed`: guessing it is slowed as at the door.
     """
     row = session.execute(
         select(person.c.login, password.c.hash)
@@ -146,15 +144,25 @@ def change_password(
     guessed = f"password of {row.login}"
     if (slowed := failures.wait(session, guessed, now=now)) is not None:
         return slowed
-    if not _hasher.verify(old[:PASSWORD_MAX], row.hash):
+    if not _hasher.verify(typed[:PASSWORD_MAX], row.hash):
         failures.count(session, guessed, now=now)
         return SignInRefused()
     failures.forget(session, guessed)
-    if (no := _unfit(chosen, row.login)) is not None:
+    return None
+
+
+def change_password(
+    session: Session, who: UUID, old: str, chosen: str, *, keep: bytes, now: Moment
+) -> Refusal | None:
+    """Replace a password by whoever knows it; every session but `keep` is closed."""
+    if (no := may_change(session, who, old, now=now)) is not None:
+        return no
+    login = session.scalars(select(person.c.login).where(person.c.id == who)).one()
+    if (no := _unfit(chosen, login)) is not None:
         return no
     set_password(session, who, chosen, now=now)
     sessions.close_others(session, who, but=keep, now=now)
-    _note(session, "password_changed", who, now)
+    note(session, "password_changed", who, now)
     return None
 
 
@@ -179,10 +187,11 @@ def _unfit(chosen: str, login: str) -> PasswordTooShort | None:
 
 def note_export(session: Session, who: UUID, what: str, now: Moment) -> None:
     """Leave an entry that someone took a copy of figures away; `what` is a code, never free text."""
-    _note(session, "exported", who, now, what=what)
+    note(session, "exported", who, now, what=what)
 
 
-def _note(session: Session, kind: str, who: UUID, now: Moment, **facts: str) -> None:
+def note(session: Session, kind: str, who: UUID, now: Moment, **facts: str) -> None:
+    """Leave an entry about a person's own account; `facts` are codes, never a name nor free text."""
     act = Act(new_id(), kind, str(who), now)
 
     def done() -> None:

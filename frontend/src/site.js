@@ -3,6 +3,8 @@
 
 import htmx from "htmx.org";
 
+import "./passkeys.js";
+
 Object.assign(htmx.config, {
   // The pages' policy allows no inline style and no code made of text.
   includeIndicatorStyles: false,

@@ -113,7 +113,7 @@ def _check(
     right = isinstance(told, LoginPassword) and (told.login, told.password) == (
         USER.encode(), SECRET_WORD.encode(),
     )  # fmt: skip
-    return AuthResult(success=right)
+    return AuthResult(success=right, handled=False)
 
 
 def hangs_up(server: Any) -> None:

@@ -25,6 +25,8 @@ SM, ME, V = Role.SITE_MANAGER, Role.MEDIATOR, Role.VOLUNTEER
 A, OP = Role.AUDITOR, Role.OPERATOR
 
 SHUT, OPEN, BEARER = "shut", "open", "bearer"
+# Open, and without a provider it leads to the usual door.
+SENT_ON = "sent on"
 READERS = {M, C, O, A}
 INVITERS = {M, PM, SM, OP}
 GIVERS = {PM, PA}
@@ -57,6 +59,12 @@ DOORS: dict[tuple[str, str], Any] = {
     ("POST", "/{departement:str}/invitation"): OPEN,
     ("GET", "/{departement:str}/connexion/code"): HALF,
     ("POST", "/{departement:str}/connexion/code"): HALF,
+    ("GET", "/{departement:str}/connexion/oidc"): SENT_ON,
+    ("GET", "/{departement:str}/connexion/oidc/retour"): SENT_ON,
+    ("GET", "/{departement:str}/connexion/oidc/invitation"): SENT_ON,
+    ("POST", "/{departement:str}/connexion/oidc/invitation"): OPEN,
+    ("POST", "/{departement:str}/connexion/cle"): HALF,
+    ("POST", "/{departement:str}/connexion/cle/options"): HALF,
     ("POST", "/{departement:str}/deconnexion"): HALF,
     ("GET", "/{departement:str}/compte"): EVERYONE,
     ("POST", "/{departement:str}/compte/mot-de-passe"): EVERYONE,
@@ -64,6 +72,11 @@ DOORS: dict[tuple[str, str], Any] = {
     ("GET", "/{departement:str}/compte/telephone"): EVERYONE,
     ("POST", "/{departement:str}/compte/telephone"): EVERYONE,
     ("POST", "/{departement:str}/compte/telephone/confirmer"): EVERYONE,
+    ("POST", "/{departement:str}/compte/cles"): EVERYONE,
+    ("POST", "/{departement:str}/compte/cles/options"): EVERYONE,
+    ("POST", "/{departement:str}/compte/cles/retirer"): EVERYONE,
+    ("POST", "/{departement:str}/compte/oidc"): EVERYONE,
+    ("POST", "/{departement:str}/compte/oidc/retirer"): EVERYONE,
     ("GET", "/{departement:str}"): EVERYONE,
     ("GET", "/{departement:str}/tranches"): READERS,
     ("GET", "/{departement:str}/tranches/{tranche:str}"): READERS,
@@ -133,7 +146,7 @@ class Locks:
             "{tranche:str}": "T1",
             "{workshop_id:uuid}": self.workshop,
             "{token:str}": "1" * 191,
-            "{name:str}": "manifest.json",
+            "{name:str}": "manifest",
             "{path:str}": "x",
         }
         for name, value in filled.items():
@@ -362,9 +375,11 @@ def test_what_is_open_needs_nobody_and_what_is_shut_opens_to_nobody(locks):
         for route, who in DOORS.items():
             if who == OPEN and route[0] != "POST":
                 answer = locks.knock(browser, route)
-                unknown = "{token" in route[1] or "manifest" in locks.address(route[1])
-                assert answer.status_code == 200 or unknown, route
-                assert "location" not in answer.headers
+                unknown = "{token" in route[1] or "{name" in route[1]
+                assert answer.status_code == (404 if unknown else 200), route
+            if who == SENT_ON:
+                answer = locks.knock(browser, route)
+                assert answer.headers["location"] == "/23/connexion", route
             if who == SHUT:
                 assert locks.knock(browser, route).status_code == 404, route
 

@@ -248,20 +248,33 @@ def codes_on(page: str) -> list[str]:
     return re.findall(r"<code>([0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4})</code>", page)
 
 
-def forms(house: House) -> list[str]:
-    """Every address, inside a département, that a form of somebody signed in goes to."""
-    paths = [
-        route.path
-        for route in house.http.app.routes
-        for handler in route.route_handlers
-        if "POST" in handler.http_methods and route.path.startswith("/{departement")
-        if handler.opt["door"] != "open"
-    ]
-    assert len(paths) > 8
+def rooms(house: House) -> list[tuple[str, str, str]]:
+    """Method, path inside a département, and door, of every page and form; with ids that are there."""
     filled = {"{tranche:str}": "T1", "{workshop_id:uuid}": house.workshop}
-    for name, value in filled.items():
-        paths = [path.replace(name, value) for path in paths]
-    return [path.removeprefix("/{departement:str}") for path in paths]
+    found = []
+    for route in house.http.app.routes:
+        path = route.path.removeprefix("/{departement:str}")
+        if path == route.path:
+            continue
+        for name, value in filled.items():
+            path = path.replace(name, value)
+        found += [
+            (method, path or "/", str(handler.opt["door"]))
+            for handler in route.route_handlers
+            for method in handler.http_methods
+            if method != "OPTIONS"
+        ]
+    assert len(found) > 20
+    return sorted(found)
+
+
+def forms(house: House, *, open_too: bool = False) -> list[str]:
+    """The path of every form of somebody signed in; of anybody, where told."""
+    return [
+        path
+        for method, path, door in rooms(house)
+        if method == "POST" and (open_too or door != "open")
+    ]
 
 
 def everything(house: House) -> list[int]:

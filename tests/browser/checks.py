@@ -31,7 +31,8 @@ def axe(page: Page) -> list[str]:
     if not page.evaluate("typeof axe === 'object'"):
         page.evaluate(_axe())
     found = page.evaluate(
-        "rules => axe.run(document, {rules, resultTypes: ['violations', 'incomplete']})", ALSO
+        "rules => axe.run(document, {rules, resultTypes: ['violations', 'incomplete']})",
+        ALSO,
     )
     unsure = [one for one in found["incomplete"] if one["id"] == "color-contrast"]
     return [

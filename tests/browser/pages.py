@@ -4,11 +4,12 @@ Whoever adds a page adds its lines here; a test fails for a page that has none. 
 looked at in French and in English, in both themes, at three widths: `test_every_page_is_for_everyone`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyotp
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, Route
 
 from ledger.identifiers import new_id
 from tests.browser.served import Served
@@ -24,7 +25,8 @@ class Shown:
     name: str  # of its screenshots
     template: str
     to: str | Callable[[Served], str]
-    who: str | None = None  # signs in as; {language} stands for fr or en where a state is used up
+    # Who signs in; {language} stands for fr or en, where a state can be reached once only.
+    who: str | None = None
     then: Then | None = None
 
     def path(self, site: Served) -> str:
@@ -41,6 +43,15 @@ class Shown:
             self.then(page, site)
 
 
+@contextmanager
+def changing(page: Page) -> Iterator[None]:
+    """Wait, after an act, until what was shown has given way: to another page, or to another part."""
+    page.locator("main").evaluate("main => { main.dataset.before = '' }")
+    yield
+    page.locator("main[data-before]").wait_for(state="detached")
+    page.wait_for_load_state()
+
+
 def send(form_: str, **typed: Value) -> Then:
     """Return the act of filling in a form and sending it, past what the browser itself would refuse.
 
@@ -52,11 +63,8 @@ def send(form_: str, **typed: Value) -> Then:
         form.evaluate("form => { form.noValidate = true }")
         for name, value in typed.items():
             fill(form, name, str(value(site)) if callable(value) else value)
-        # Whether the whole page is loaded or a part of it is changed, the form that was sent goes.
-        form.evaluate("form => { form.dataset.sent = '' }")
-        form.locator("button").click()
-        page.locator("form[data-sent]").wait_for(state="detached")
-        page.wait_for_load_state()
+        with changing(page):
+            form.locator("button").click()
 
     return act
 
@@ -94,6 +102,24 @@ def prove_with_a_recovery_code(page: Page, site: Served) -> None:
     language = page.locator("html").get_attribute("lang")
     send("/connexion/code", code=site.recovery[f"prudent-{language}"])(page, site)
     page.goto("/23/compte")
+
+
+def leave_by_the_provider(page: Page, site: Served) -> None:
+    """Sign out after having come in through a provider, and stay on the page that leads there."""
+
+    def stay(route: Route) -> None:
+        answer = route.fetch()
+        headers = {name: v for name, v in answer.headers.items() if name != "refresh"}
+        route.fulfill(response=answer, headers=headers)
+
+    site.sign_in(page.context, "audit")
+    path = "/23/deconnexion"
+    kept = {"name": "passnum_23_id", "value": "a.b.c", "domain": "127.0.0.1", "path": path}
+    page.context.add_cookies([kept])  # type: ignore[list-item]
+    page.goto("/23/compte")
+    page.route(f"**{path}", stay)
+    page.locator(f'form[action="{path}"] button').click()
+    page.wait_for_url(f"**{path}")
 
 
 def use(token: Value) -> Then:
@@ -143,6 +169,16 @@ PAGES = (
         "second-proof-wrong", "second_factor.html", "/23/connexion/code", "double",
         then=send("/connexion/code", code="12"),
     ),
+    Shown("identity-unknown", "identity_unknown.html", "/23/connexion/oidc/invitation"),
+    Shown(
+        "identity-unknown-wrong", "identity_unknown.html", "/23/connexion/oidc/invitation",
+        then=send("/connexion/oidc/invitation", code="7K3M-9QRT-2XVB"),
+    ),
+    Shown(
+        "identity-leave", "identity_leave.html", "/23/compte", "audit",
+        then=send("/compte/oidc", oidc_password=lambda site: site.password),
+    ),
+    Shown("identity-left", "identity_left.html", "/23/connexion", then=leave_by_the_provider),
     Shown("invitation", "invitation.html", "/23/invitation"),
     Shown(
         "invitation-wrong", "invitation.html", "/23/invitation",
@@ -261,4 +297,4 @@ PAGES = (
         "workshop-nothing-typed", "workshop.html", lambda site: site.workshop, "atelier",
         then=use(""),
     ),
-)
+)  # fmt: skip

@@ -35,6 +35,7 @@ from redemption.models import site
 from redemption.workshops import OpenWorkshop, open_workshop
 from tests.app.running import PASSNUM, environment
 from tests.builders import done
+from tests.oidc.running import CLIENT_SECRET, Running, provider
 
 # A département where nothing has happened yet: what a manager sees on the first day.
 EMPTY = Departement("19", "Corrèze", "Europe/Paris", "PASS.CORREZE.EXAMPLE")
@@ -93,7 +94,9 @@ class Served:
         """Give someone a role, and the password of all."""
         with self.instance.database.begin(departement) as session:
             now = self.instance.moment(departement)
-            number = session.scalar(select(site.c.number).where(site.c.national_id == place))
+            number = session.scalar(
+                select(site.c.number).where(site.c.national_id == place)
+            )
             asked = Invite(new_id(), login, name, role, desk, number)
             told = done(invite(session, asked, inviter=None, by="test", now=now))
             who = UUID(told.facts["person"])
@@ -169,12 +172,24 @@ def served(folder: Path) -> Iterator[Served]:
     here = Served(f"http://127.0.0.1:{port}", instance, _access(folder))
     _people(here)
     _count(here)
-    command = [PASSNUM, "serve", "--no-jobs", "--port", str(port), "--data-dir", str(folder)]
+    command = [
+        PASSNUM,
+        "serve",
+        "--no-jobs",
+        "--port",
+        str(port),
+        "--data-dir",
+        str(folder),
+    ]
     log = folder.with_name("server.log")
     with (
         log.open("wb") as written,
+        provider(
+            back=f"{here.origin}/{CODE}/connexion/oidc/retour",
+            after=f"{here.origin}/{CODE}/connexion",
+        ) as there,
         subprocess.Popen(
-            command, env=environment(), stdout=subprocess.PIPE, stderr=written
+            command, env=environment(**_oidc(there)), stdout=subprocess.PIPE, stderr=written
         ) as server,
     ):
         try:
@@ -188,6 +203,14 @@ def served(folder: Path) -> Iterator[Served]:
             server.terminate()
             server.wait(20)
             instance.close()
+
+
+def _oidc(there: Running) -> dict[str, str]:
+    return {
+        "PASSNUM_OIDC_ISSUER": there.issuer,
+        "PASSNUM_OIDC_CLIENT_ID": "passnum",
+        "PASSNUM_OIDC_CLIENT_SECRET": CLIENT_SECRET,
+    }
 
 
 def _access(folder: Path) -> dict[str, Any]:

@@ -1,0 +1,171 @@
+"""Work is done with the keyboard alone: nobody needs a mouse, and nobody loses sight of where they are."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.keyboard import Keyboard, LostFocus
+from tests.browser.pages import send
+from tests.browser.served import Served
+
+
+@pytest.fixture
+def page(visit) -> Page:
+    return visit().new_page()
+
+
+@pytest.fixture
+def keyboard(page: Page) -> Keyboard:
+    return Keyboard(page)
+
+
+def sign_in(keyboard: Keyboard, site: Served, login: str) -> None:
+    page = keyboard.page
+    page.goto("/23/connexion")
+    assert keyboard.is_at(page.locator("#login")), "one types at once"
+    keyboard.write(login)
+    keyboard.go_to(page.locator("#password"))
+    keyboard.write(site.password)
+    keyboard.enter(page.locator("#password"))
+    expect(page.locator("h1")).to_contain_text("Bonjour")
+
+
+def test_a_prescriber_hands_a_carnet_out_in_three_steps(keyboard, page, site):
+    sign_in(keyboard, site, "guichet")
+    keyboard.enter(page.locator("main a[href$='/remise']"))
+
+    assert keyboard.is_at(page.locator("#carnet"))
+    keyboard.write(str(site.carnet("CAF")))
+    keyboard.enter(page.locator("#carnet"))
+
+    keyboard.go_to(page.locator("[name=pic]").first)
+    keyboard.press("Space")
+    keyboard.go_to(page.locator("[name=proof]").first)
+    keyboard.press("ArrowDown")
+    keyboard.look()
+    keyboard.go_to(page.locator("#need"))
+    keyboard.press("ArrowDown")
+    expect(page.locator("[name=pic][value=yes]")).to_be_checked()
+    expect(page.locator("[name=proof][value=attested]")).to_be_checked()
+    expect(page.locator("#need")).not_to_have_value("")
+    keyboard.enter(page.locator("main form button"))
+
+    expect(page.locator(".verdict.yes")).to_be_visible()
+    keyboard.enter(page.locator("main a[role=button]"))
+    assert keyboard.is_at(page.locator("#carnet")), "the next person comes at once"
+
+    keyboard.enter(page.locator("form[action$='/deconnexion'] button"))
+    assert page.url.endswith("/23/connexion?fait=signed_out")
+
+
+def test_a_mediator_opens_a_workshop_and_uses_a_pass(keyboard, page, site):
+    code = site.code_of(site.pass_to_use())
+    sign_in(keyboard, site, "atelier")
+    keyboard.enter(page.locator("main a[href$='/ateliers']"))
+    keyboard.enter(page.locator("main form[action$='/ateliers'] button"))
+
+    token = page.locator("#token")
+    assert keyboard.is_at(token)
+    keyboard.write(code)
+    keyboard.enter(token)
+    expect(page.locator(".verdict.yes")).to_be_visible()
+    assert keyboard.is_at(token), "after the answer, the next pass is typed at once"
+    keyboard.look()
+    told = page.locator(".verdict h2").text_content() or "?"
+    expect(token).to_have_accessible_description(re.compile(re.escape(told)))
+
+    keyboard.write(code)
+    keyboard.enter(token)
+    expect(page.locator(".verdict.no")).to_be_visible()
+    assert keyboard.is_at(token)
+
+
+def test_the_skip_link_goes_past_what_every_page_repeats(keyboard, page, visit, site):
+    sign_in(keyboard, site, "gestion")
+    page.goto("/23/lieux")
+
+    keyboard.press("Tab")
+    keyboard.look()
+    assert keyboard.is_at(page.locator(".skip")), "the very first stop"
+    keyboard.press("Enter")
+    assert keyboard.is_at(page.locator("#main"))
+    keyboard.press("Tab")
+    assert page.evaluate("document.getElementById('main').contains(document.activeElement)")
+
+
+@pytest.mark.parametrize(
+    ("who", "path", "act", "fields"),
+    [
+        (None, "/23/connexion", send("/connexion", login="qui", password="?"), ["login"]),
+        ("guichet", "/23/remise?carnet=987654", None, ["carnet"]),
+        (
+            "deux-guichets",
+            lambda site: f"/23/remise?carnet={site.stock['CCAS'][0]}",
+            send("/remise"),
+            ["pic", "proof", "desk"],
+        ),
+        ("guichet", lambda site: f"/23/remise?carnet={site.stock['CCAS'][0]}",
+         send("/remise", pic="no", proof="declared"), ["carnet"]),
+        ("gestion", "/23/personnes", send("/personnes"), ["name", "login", "role"]),
+        ("audit", "/23/compte", send("/mot-de-passe", old="?"), ["old"]),
+    ],
+    ids=["signing in", "an unknown carnet", "no choice made", "a carnet of elsewhere", "inviting", "a password"],
+)  # fmt: skip
+def test_after_a_mistake_each_line_of_the_summary_leads_to_its_field(
+    visit, site, who, path, act, fields
+):
+    page = visit(who).new_page()
+    keyboard = Keyboard(page)
+    page.goto(path(site) if callable(path) else path)
+    if act is not None:
+        act(page, site)
+
+    for n, field in enumerate(fields):
+        assert keyboard.is_at(page.locator(".error-summary")), (
+            "one hears first what is wrong"
+        )
+        keyboard.look()
+        keyboard.go_to(page.locator(".error-summary a").nth(n))
+        keyboard.press("Enter")
+        assert keyboard.is_at(page.locator(f"#{field}"))
+        page.locator(".error-summary").focus()
+
+
+def test_after_a_part_of_the_page_has_changed_focus_is_on_what_went_wrong(visit, site):
+    page = visit("atelier").new_page()
+    keyboard = Keyboard(page)
+    page.goto(site.workshop)
+    page.evaluate("window.sameDocument = true")
+    keyboard.write("   ")
+    keyboard.enter(page.locator("#token"))
+
+    assert page.evaluate("window.sameDocument"), "changed in place"
+    assert keyboard.is_at(page.locator(".error-summary"))
+    keyboard.look()
+    keyboard.go_to(page.locator(".error-summary a"))
+    keyboard.press("Enter")
+    assert keyboard.is_at(page.locator("#token"))
+
+
+def test_a_page_that_hides_where_one_is_is_caught(keyboard, page):
+    page.goto("/23/connexion")
+    page.evaluate("document.getElementById('password').style.outline = 'none'")
+    with pytest.raises(LostFocus):
+        keyboard.go_to(page.locator("main button"))
+
+
+def test_a_page_that_drops_the_focus_is_caught(keyboard, page):
+    page.goto("/23/connexion")
+    page.evaluate("document.activeElement.blur()")
+    with pytest.raises(LostFocus):
+        keyboard.look()
+
+
+def test_a_page_that_catches_the_focus_is_caught(keyboard, page):
+    page.goto("/23/connexion")
+    page.evaluate(
+        """document.addEventListener("keydown", (event) => event.key === "Tab" && event.preventDefault())"""
+    )
+    with pytest.raises(LostFocus, match="not reached"):
+        keyboard.go_to(page.locator("main button"))
