@@ -26,7 +26,11 @@ def list_(place: Place, everything: bool, form: str) -> None:
     """List e-mails, one a line; machines get the codes, people the sentences."""
     now = place.now
     with place.begin(read_only=True) as session:
-        found = outbox.listed_all(session) if everything else outbox.listed_open(session)
+        found = (
+            outbox.listed_all(session)
+            if everything
+            else outbox.listed_open(session, now=now)
+        )
     if form == "json":
         titles = [
             "id",

@@ -24,6 +24,7 @@ from ledger.sealing import Sealer
 FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=1), timedelta(hours=1)
 # Longer than any SMTP conversation of ours: a claim as old as that has lost its sender.
 UNDER_WAY = timedelta(minutes=15)
+STOPPED_SHOWN = timedelta(days=30)
 
 
 @dataclass(eq=False)
@@ -174,9 +175,10 @@ def listed_due(session: Session, *, now: Moment) -> list[Mail]:
     return _listed(session, _due(now))
 
 
-def listed_open(session: Session) -> list[Mail]:
-    """Return the e-mails that have not left: they wait, are under way, are uncertain or were stopped."""
-    return _listed(session, outbox.c.sent_at.is_(None))
+def listed_open(session: Session, *, now: Moment) -> list[Mail]:
+    """Return what has not left: it waits, is under way, is uncertain, or was stopped this month."""
+    lately = outbox.c.stopped_at > now.at - STOPPED_SHOWN
+    return _listed(session, or_(_OPEN, and_(outbox.c.sent_at.is_(None), lately)))
 
 
 def listed_all(session: Session) -> list[Mail]:

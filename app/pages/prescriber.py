@@ -147,14 +147,14 @@ def _choices() -> dict[str, Any]:
 def _missing(request: Asked, fields: dict[str, str], desks: list[str]) -> dict[str, str]:
     m = language_of(request)
     errors = {}
-    if fields.get("pic") not in {"yes", "no"}:
-        errors["pic"] = m.refusal("choice_needed")
-    if fields.get("proof") not in get_args(Proof):
-        errors["proof"] = m.refusal("choice_needed")
     if (len(desks) > 1 and fields.get("desk") not in desks) or (
         fields.get("desk") and fields["desk"] not in desks
     ):
         errors["desk"] = m.refusal("choice_needed")
+    if fields.get("pic") not in {"yes", "no"}:
+        errors["pic"] = m.refusal("choice_needed")
+    if fields.get("proof") not in get_args(Proof):
+        errors["proof"] = m.refusal("choice_needed")
     return errors
 
 

@@ -387,6 +387,10 @@ def test_what_would_not_be_true_any_more_is_given_up(instance, box, clock):
     assert send_due(instance, "23") == {"given_up": 1}
     assert (row(instance).last_error, row(instance).sealed) == ("mail_too_late", None)
     assert send_due(instance, "23") == {}
+    for days, shown in ((29, 1), (2, 0)):
+        clock.later(days=days)
+        with instance.database.begin("23", read_only=True) as session:
+            assert len(rows.listed_open(session, now=instance.moment("23"))) == shown
 
 
 def test_an_uncertain_email_is_closed_at_its_end_and_stays_uncertain(instance, box, clock):

@@ -298,6 +298,7 @@ def test_an_officer_without_a_second_proof_is_refused_and_told_where_to_set_it_u
         assert shown.status_code == 403
         main = shown.text[shown.text.index("<main") : shown.text.index("</main")]
         assert 'href="/23/compte"' in main, route
+        assert 'action="/23/deconnexion"' in shown.text, route
     for route in account:
         answer = locks.knock(locks.enter(O), route)
         assert answer.status_code in {200, 303, 422}, route

@@ -26,7 +26,9 @@ def test_a_device_that_guesses_waits_and_the_others_do_not(monkeypatch):
     guesses.check("phone")
 
 
-@pytest.mark.parametrize("word", ["accepted", "already_redeemed", "not_handed_out", "mistyped_code", "forged"])
+@pytest.mark.parametrize(
+    "word", ["accepted", "already_redeemed", "not_handed_out", "mistyped_code", "forged"]
+)
 def test_what_is_not_looked_up_or_is_a_pass_is_no_guess(word):
     guesses = Guesses()
     guesses.count("phone", told(word, MOST * 2))

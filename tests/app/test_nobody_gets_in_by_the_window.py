@@ -642,6 +642,18 @@ def test_a_code_given_before_a_greater_role_opens_nothing_after(house):
     assert house.accept(theirs, ANOTHER).status_code == 303
 
 
+def test_nor_does_it_where_the_greater_role_comes_without_a_code(house):
+    desk = house.entered(house.person(Role.PRESCRIBER_MANAGER))
+    login = f"{new_id()}@exemple.fr"
+    fields = {"login": login, "name": "x", "desk": "CAF"}
+    [kept] = codes_on(desk.post("/personnes", role="prescriber_agent", **fields).text)
+    operator = house.entered(house.person(Role.OPERATOR))
+    given = operator.post("/personnes", login=login, name="x", role="manager")
+
+    assert (given.status_code, codes_on(given.text)) == (303, [])
+    assert house.accept(kept, ANOTHER).status_code == 422
+
+
 def test_nobody_gets_a_code_for_somebody_whose_role_ended(house):
     someone = house.person(Role.PRESCRIBER_AGENT)
     desk = house.entered(house.person(Role.PRESCRIBER_MANAGER))
