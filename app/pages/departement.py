@@ -1,6 +1,7 @@
 """The département's rooms: what needs a decision, tranches, sites, people."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from litestar import Controller, Response, get, post
 from litestar.params import FromPath
 from litestar.response import Redirect
 from litestar.status_codes import HTTP_200_OK
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from app.errors import language_of
@@ -58,6 +59,8 @@ from redemption.sites import FOR_EVER, listed_accreditations, listed_sites
 
 Answer = Response[str] | Redirect
 SOON = timedelta(days=30)
+SiteLine = Row[int, str, str | None, str, str, str]
+SITE_TITLES = ("number", "id", "siret", "name", "commune", "postcode")
 NAME_MAX = 200
 
 
@@ -125,19 +128,14 @@ class Departement(Controller):
         text = await asyncio.to_thread(written)
         await asyncio.to_thread(serving.committed, departement)
         name = "".join(c for c in tranche if c.isascii() and (c.isalnum() or c in "-_"))
-        return Response(
-            text,
-            status_code=HTTP_200_OK,
-            media_type="text/csv; charset=utf-8",
-            headers=HEADERS | {"Content-Disposition": f'attachment; filename="{name}.csv"'},
-        )
+        return _csv(text, name)
 
     @get("/lieux", opt={"door": Action.SEE_SITES}, sync_to_thread=True)
     def sites(self, departement: FromPath[str], request: Asked) -> Response[str]:
         """List the sites, and which of them may take passes, until when."""
         serving = serving_of(request)
         with serving.instance.database.begin(departement, read_only=True) as session:
-            known = listed_sites(session)
+            known = _sorted(listed_sites(session), request.query_params.get("tri", ""))
             accredited: dict[str, list[tuple[Any, ...]]] = {}
             for row in listed_accreditations(session):
                 accredited.setdefault(row[0], []).append(tuple(row[1:]))
@@ -148,7 +146,43 @@ class Departement(Controller):
             accredited=accredited,
             for_ever=FOR_EVER,
             today=serving.instance.moment(departement).day,
+            by=request.query_params.get("tri", ""),
         )
+
+    @post("/lieux/export", opt={"door": Action.EXPORT})
+    async def export_sites(
+        self, departement: FromPath[str], request: Asked
+    ) -> Response[str]:
+        """Give the list of sites as CSV; taking a copy away leaves an entry."""
+        await form_of(request)
+        visitor, serving = visitor_of(request), serving_of(request)
+
+        def written() -> str:
+            now = serving.instance.moment(departement)
+            with serving.instance.database.begin(departement) as session:
+                signing_in.note_export(session, visitor.session.person, "sites", now)
+                return csv_text(SITE_TITLES, [tuple(row) for row in listed_sites(session)])
+
+        text = await asyncio.to_thread(written)
+        await asyncio.to_thread(serving.committed, departement)
+        return _csv(text, "lieux")
+
+
+def _csv(text: str, name: str) -> Response[str]:
+    return Response(
+        text,
+        status_code=HTTP_200_OK,
+        media_type="text/csv",
+        headers=HEADERS | {"Content-Disposition": f'attachment; filename="{name}.csv"'},
+    )
+
+
+def _sorted(sites: Sequence[SiteLine], by: str) -> Sequence[SiteLine]:
+    """Return sites in the order that was asked for; in that of their numbers otherwise."""
+    column = {"lieu": 3, "commune": 4, "siret": 2}.get(by)
+    if column is None:
+        return sites
+    return sorted(sites, key=lambda row: (str(row[column] or "").casefold(), row[0]))
 
 
 def _reconciled(

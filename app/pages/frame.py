@@ -88,6 +88,7 @@ def page(
         base=f"/{code}" if code else "",
         departement=_name(request, code),
         path=request.url.path,
+        host=request.headers.get("host", ""),
         csrf=visitor.csrf if visitor else "",
         done=request.query_params.get("fait"),
         errors=errors or {},

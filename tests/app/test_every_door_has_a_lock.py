@@ -81,6 +81,7 @@ DOORS: dict[tuple[str, str], Any] = {
     ("GET", "/{departement:str}/tranches"): READERS,
     ("GET", "/{departement:str}/tranches/{tranche:str}"): READERS,
     ("POST", "/{departement:str}/tranches/{tranche:str}/export"): READERS,
+    ("POST", "/{departement:str}/lieux/export"): READERS,
     ("GET", "/{departement:str}/lieux"): READERS,
     ("GET", "/{departement:str}/personnes"): INVITERS,
     ("POST", "/{departement:str}/personnes"): INVITERS,
