@@ -8,7 +8,7 @@ down_revision = "0006"
 GRANTS = {
     "person": {"app": "SELECT, INSERT, UPDATE (login, name, email)"},
     "membership": {"app": "SELECT, INSERT, UPDATE (ended_at)"},
-    "password": {"app": "SELECT, INSERT, UPDATE (hash, changed_at)"},
+    "password": {"app": "SELECT, INSERT, UPDATE (hash, changed_at), DELETE"},
     "totp": {"app": "SELECT, INSERT, UPDATE (sealed, confirmed_at, last_step), DELETE"},
     "recovery_code": {"app": "SELECT, INSERT, UPDATE (used_at), DELETE"},
     "invitation": {"app": "SELECT, INSERT, UPDATE (used_at)"},

@@ -7,11 +7,21 @@ from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from app.people import short_codes
-from app.people.models import invitation, membership, password, person
+from app.people.models import (
+    identity,
+    invitation,
+    membership,
+    passkey,
+    password,
+    person,
+    recovery_code,
+    totp,
+    web_session,
+)
 from app.people.roles import AT_A_DESK, AT_A_SITE, INVITES, Role
 from funding.models import programme
 from funding.operations import NotFound, exist
@@ -121,7 +131,9 @@ def invite(
 
     `inviter` is None for whoever runs the instance.  Refused with `not_yours_to_invite`,
     `role_needs_a_place`, `role_held_already`, or an unknown desk, site or programme.
-    The journal keeps pseudonymous ids, never the login nor the name.
+    The journal keeps pseudonymous ids, never the login nor the name.  A first role of the
+    département's own, given to an account made by a desk or a site, takes its keys away: the
+    person chooses a password again.
     """
     act = Act(request.id, "invite", by, now)
 
@@ -146,6 +158,8 @@ def invite(
         held = [m for m in memberships(session, who) if _same(m, request)]
         if held:
             raise RoleHeldAlready(request.role)
+        if request.role not in AT_A_DESK | AT_A_SITE and not _is_trusted(session, who):
+            _start_afresh(session, who, now)
         facts = {
             "desk": request.desk,
             "person": str(who),
@@ -172,6 +186,29 @@ def invite(
     if answer.replayed and answer.accepted and not _is_about(session, answer, request):
         return Answer(act.id, ACT_REUSED, {})
     return answer
+
+
+def _is_trusted(session: Session, who: UUID) -> bool:
+    """Tell whether the département itself has ever given this person a role of its own."""
+    own = select(membership.c.id).where(
+        membership.c.person == who, membership.c.role.not_in(AT_A_DESK | AT_A_SITE)
+    )
+    return session.scalar(own.limit(1)) is not None
+
+
+def _start_afresh(session: Session, who: UUID, now: Moment) -> None:
+    """Take every key away from an account that a desk or a site has made.
+
+    Whoever invited it may have used the code themselves: before it opens the département's
+    doors, its person chooses a password again, with a code that the département gives.
+    """
+    for kept in (password, totp, recovery_code, passkey, identity):
+        session.execute(delete(kept).where(kept.c.person == who))
+    session.execute(
+        update(web_session)
+        .where(web_session.c.person == who, web_session.c.closed_at.is_(None))
+        .values(closed_at=now.at)
+    )
 
 
 def _is_about(session: Session, answer: Answer, request: Invite) -> bool:
