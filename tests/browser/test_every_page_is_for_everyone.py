@@ -1,10 +1,12 @@
 """Every page is for everyone: read by machines, in light and in dark, on a small screen, in two languages."""
 
 import re
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
 from litestar.routes import HTTPRoute
+from playwright.sync_api import Page
 
 from app.people.roles import Door
 from app.web import create_app
@@ -30,6 +32,18 @@ NOT_PAGES |= {
 every_page = pytest.mark.parametrize("shown", PAGES, ids=lambda shown: shown.name)
 
 
+def picture(page: Page, file: Path) -> None:
+    """Keep what a whole page looks like; asked of the browser itself, in half the time."""
+    session = page.context.new_cdp_session(page)
+    taken = session.send(
+        "Page.captureScreenshot",
+        {"format": "png", "optimizeForSpeed": True, "captureBeyondViewport": True},
+    )
+    session.detach()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b64decode(taken["data"]))
+
+
 @every_page
 def test_no_check_finds_a_fault(shown: Shown, visit, site):
     who = shown.who and shown.who.format(language="fr")
@@ -43,8 +57,7 @@ def test_no_check_finds_a_fault(shown: Shown, visit, site):
         page.set_viewport_size({"width": width, "height": 800})
         for theme in THEMES:
             page.emulate_media(color_scheme=theme)
-            picture = SCREENSHOTS / f"{shown.name}-{width}-{theme}.png"
-            page.screenshot(path=picture, full_page=True)
+            picture(page, SCREENSHOTS / f"{shown.name}-{width}-{theme}.png")
             if (width, theme) in READ_BY_AXE:
                 faults += [f"{width} {theme}: {fault}" for fault in checks.axe(page)]
     for theme in THEMES:
