@@ -37,19 +37,21 @@ class Express:
         if answer is None:
             await self._app(scope, _again(messages, receive), send)
             return
+        body, signed = answer
         headers = [
             (b"content-type", b"application/json"),
-            (b"content-length", str(len(answer)).encode()),
+            (b"content-length", str(len(body)).encode()),
+            *((name.encode(), value.encode()) for name, value in signed.items()),
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": answer, "more_body": False})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _answer(
         self,
         serving: Serving,
         scope: Any,  # noqa: ANN401 - ASGI
         messages: list[Any],
-    ) -> bytes | None:
+    ) -> tuple[bytes, dict[str, str]] | None:
         headers = dict(scope["headers"])
         bearer = _recalled(serving, headers)
         if bearer is None or messages[-1].get("more_body", True):
@@ -58,7 +60,8 @@ class Express:
         try:
             scans = _decoder.decode(body)
             language = headers.get(b"accept-language", b"").decode("latin-1")
-            return await judged(serving, bearer, scans, language)
+            told = await judged(serving, bearer, scans, language)
+            return told, serving.signature(bearer.departement, told)
         except (msgspec.DecodeError, Refusal, CounterClosedError):
             return None  # nothing was written: the application tells why
 

@@ -12,6 +12,8 @@ from app.settings import Settings
 from funding.attribution import project
 from issuance.keys import Keyring, Signer, keyring, signer
 from ledger import sequencer
+from ledger.key_sealing import KeysLocked
+from ledger.log_keys import LogSigner, NoLogKey, log_signers
 from ledger.moments import Moment
 from ledger.sealing import Sealer
 
@@ -38,6 +40,7 @@ class Instance:
         self.sealer = Sealer(settings.vault_keys)
         self.provider = None if settings.oidc is None else Provider(settings.oidc)
         self._rings: dict[str, tuple[float, Keyring]] = {}
+        self._log_signers: dict[str, tuple[float, list[LogSigner]]] = {}
         self._ring_lock = threading.Lock()
 
     def departement(self, code: str) -> "Departement":
@@ -62,6 +65,19 @@ class Instance:
         """Return the département's private keys, unsealed; raises `NoKeys` or `KeysLocked`."""
         with self.database.begin(code, read_only=True) as session:
             return signer(session, code, self.settings.key_secret)
+
+    def log_signers(self, code: str) -> list[LogSigner]:
+        """Return the keys that sign for the log, read again every ten seconds; none without the secret."""
+        with self._ring_lock:
+            read_at, signers = self._log_signers.get(code, (0.0, []))
+            if time.monotonic() - read_at > KEYRING_SECONDS or not read_at:
+                with self.database.begin(code, read_only=True) as session:
+                    try:
+                        signers = log_signers(session, self.settings.key_secret)
+                    except (NoLogKey, KeysLocked):
+                        signers = []
+                self._log_signers[code] = time.monotonic(), signers
+            return signers
 
     def step(self, code: str) -> int:
         """Sequence one batch of what waits; return how many entries got their place."""

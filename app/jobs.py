@@ -1,4 +1,4 @@
-"""What runs by itself: the lapse, once a day whatever the restarts; e-mails that are due, every minute."""
+"""What runs by itself: the lapse, once a day whatever the restarts; e-mails every minute; works at once."""
 
 import threading
 from collections.abc import Callable
@@ -16,7 +16,10 @@ from sqlalchemy.orm import Session
 from app.instance import Instance
 from app.mail.sending import send_due
 from app.models import job_run
+from app.people import failures
 from app.registry import Departement
+from app.works.doing import work_until
+from app.works.kinds import KINDS
 from ledger.bulk import is_postgres
 from ledger.moments import Moment
 from redemption.lapsing import Lapse, due_lapses, lapse
@@ -38,7 +41,10 @@ def lapse_what_is_due(session: Session, now: Moment) -> int:
     return len(due)
 
 
-JOBS: dict[str, Callable[[Session, Moment], int]] = {"lapse": lapse_what_is_due}
+JOBS: dict[str, Callable[[Session, Moment], int]] = {
+    "lapse": lapse_what_is_due,
+    "forget_failures": failures.forget_old,
+}
 
 
 def run_once_a_day(instance: Instance, code: str, job: str) -> int | None:
@@ -116,8 +122,13 @@ def schedule(instance: Instance) -> BackgroundScheduler:
 
 
 def run_until(instance: Instance, stop: threading.Event) -> None:
-    """Run the jobs until told to stop."""
+    """Run the jobs, and do the works that are asked for, until told to stop."""
     scheduler = schedule(instance)
     scheduler.start()
-    stop.wait()
+    work_only(instance, stop)
     scheduler.shutdown(wait=True)
+
+
+def work_only(instance: Instance, stop: threading.Event) -> None:
+    """Do the works that are asked for, and no job of the night, until told to stop."""
+    work_until(instance, stop, KINDS)

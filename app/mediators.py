@@ -97,12 +97,14 @@ class Mediators(Controller):
         """Judge a queue of scans, each once whatever the retries: one verdict per scan, in order.
 
         Refusals are answers, not errors.  Scans of several phones that arrive together are
-        judged in one transaction.
+        judged in one transaction.  The answer is signed by the log's key; each accepted scan has
+        its receipt at `/receipt/{id}`.
         """
         told = await judged(
             serving, bearer, data, request.headers.get("accept-language", "")
         )
-        return Response(told, media_type=MediaType.JSON)
+        headers = serving.signature(bearer.departement, told)
+        return Response(told, media_type=MediaType.JSON, headers=headers)
 
     @post("/workshops", sync_to_thread=True, status_code=HTTP_200_OK)
     def workshops(

@@ -46,6 +46,11 @@ class Messages:
         """Return the name of a coded thing (a state, a funder) in this language."""
         return self.catalogue.gettext(f"{kind}.{code}")
 
+    def word_or_code(self, kind: str, code: str) -> str:
+        """Return the name of a coded thing, or the code itself, where others may make codes."""
+        told = self.word(kind, code)
+        return code if told == f"{kind}.{code}" else told
+
     def euros(self, cents: int) -> str:
         """Return an amount as it is written here: 1 234,50 €."""
         return format_currency(cents / 100, "EUR", locale=self.language)

@@ -21,9 +21,10 @@ import uvloop
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
-from app import jobs, sequencing
+from app import sequencing
 from app.express import Express
 from app.instance import Instance
+from app.proofs import publisher
 from app.web import create_app
 from ledger.refusal import Refusal
 
@@ -77,11 +78,12 @@ def run(
     address: str,
     port: int,
     sequencer: bool,
-    with_jobs: bool,
+    jobs: Callable[[Instance, threading.Event], None] | None,
     ready: Callable[[], object],
 ) -> None:
     """Serve until SIGINT or SIGTERM; every scan that was acknowledged is committed.
 
+    `jobs` runs beside, in a thread, until told to stop.
     Raises `AlreadyServing`, `PortTaken`, and `KeysLocked` when the secret is not the one that
     sealed the keys; calls `ready` once none of them can come any more.
     """
@@ -100,12 +102,13 @@ def run(
     stop = threading.Event()
     helpers = [
         threading.Thread(target=work, args=(instance, stop), name=name)
-        for name, work, wanted in (
+        for name, work in (
             # On SQLite the counter's own thread steps the sequencer.
-            ("sequencer", sequencing.run_until, sequencer and folder is None),
-            ("jobs", jobs.run_until, with_jobs),
+            ("sequencer", sequencing.run_until if sequencer and folder is None else None),
+            ("publisher", publisher.run_until if sequencer else None),
+            ("jobs", jobs),
         )
-        if wanted
+        if work is not None
     ]
 
     async def main() -> None:

@@ -12,6 +12,7 @@ from app.devices import Bearer, Bearers, NotSignedIn, bearer_token, departement_
 from app.gathering import Gatherer
 from app.guessing import Guesses
 from app.instance import Instance
+from app.proofs.signing import signature_headers
 from app.registry import MalformedDepartement, UnknownDepartement
 from redemption.counter import Presented, Verdict, redeem
 
@@ -60,6 +61,13 @@ class Serving:
         ring = self.instance.keyring(code)
         with self.instance.database.begin(code) as session:
             return redeem(session, scans, now=now, keyring=ring)
+
+    def signature(self, code: str, body: bytes) -> dict[str, str]:
+        """Return the headers by which the log signs an answer; none where it has no key at hand."""
+        signers = self.instance.log_signers(code)
+        return (
+            signature_headers(body, signers[0], at=self.instance.clock()) if signers else {}
+        )
 
     def committed(self, code: str) -> None:
         """Have what was just committed sequenced soon, where no sequencer runs apart."""

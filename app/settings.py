@@ -53,6 +53,8 @@ class Settings:
     mail: Mailing | None = None
     phones: Mapping[str, str] = field(default_factory=dict)
     oidc: OidcSettings | None = None
+    # Where what was shown of each log is remembered: not where the database's backups are.
+    state_dir: Path | None = None
 
     def open(self) -> Database:
         """Return the instance's data: PostgreSQL when a URL is set, else the folder of SQLite files."""
@@ -80,8 +82,8 @@ def read_settings(
     what seals the keys; PASSNUM_VAULT_KEY_FILE or PASSNUM_VAULT_KEY the master keys of the vault,
     the current one first; PASSNUM_SMTP_URL (or _FILE) and PASSNUM_MAIL_FROM how e-mails leave,
     and from whom; PASSNUM_PHONE, or PASSNUM_PHONE_23 for one département, whom to call; PASSNUM_OIDC_ISSUER,
-    PASSNUM_OIDC_CLIENT_ID and PASSNUM_OIDC_CLIENT_SECRET (or _FILE) an OpenID provider.  Raises
-    `SettingsWrong`.
+    PASSNUM_OIDC_CLIENT_ID and PASSNUM_OIDC_CLIENT_SECRET (or _FILE) an OpenID provider;
+    PASSNUM_STATE_DIR a folder that remembers what was shown of each log.  Raises `SettingsWrong`.
     """
     urls: dict[Role, str] = {
         role: _with_driver(environment[name])
@@ -100,6 +102,9 @@ def read_settings(
         mail=_mailing(environment),
         phones=_phones(environment),
         oidc=_oidc(environment),
+        state_dir=Path(state)
+        if (state := environment.get("PASSNUM_STATE_DIR"))
+        else data_dir,
     )
 
 

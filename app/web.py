@@ -20,14 +20,18 @@ from app.gathering import CounterClosedError
 from app.instance import Instance
 from app.mediators import Mediators
 from app.pages.answers import for_people
-from app.pages.departement import Departement, People
+from app.pages.departement import Departement
 from app.pages.doors import Account, Doors
 from app.pages.identities import Identities, OidcDoor
 from app.pages.mediator import Mediator
 from app.pages.passkeys import PasskeyDoor, Passkeys
+from app.pages.people import People
 from app.pages.prescriber import Prescriber
+from app.pages.site_imports import SiteImports
 from app.pages.visitors import guard
+from app.pages.works import Works
 from app.prescribers import Prescribers
+from app.proofs.shown import Shown
 from app.public import Public
 from app.serving import Serving, provide_bearer, provide_serving
 from ledger.refusal import Refusal
@@ -55,6 +59,7 @@ def create_app(instance: Instance) -> Litestar:
             Prescribers,
             Departements,
             Public,
+            Shown,
             Doors,
             Account,
             PasskeyDoor,
@@ -63,6 +68,8 @@ def create_app(instance: Instance) -> Litestar:
             Identities,
             Departement,
             People,
+            SiteImports,
+            Works,
             Prescriber,
             Mediator,
             static_files(),

@@ -1,28 +1,20 @@
 """The keys of a département: two that sign (vouchers, specimens), one that derives printed codes.
 
-Private keys are sealed at rest, by scrypt and AES-256-GCM, under a secret that comes from the
-environment and is never stored.  Public keys are added and never removed: paper outlives keys.
-
-    sealed = "PNK1" || salt (16) || nonce (12) || AES-256-GCM(key, secret bytes)
-    key    = scrypt(secret of the environment, salt, n = 2^15, r = 8, p = 1)
-    the additional data names the purpose and the key id, so a blob cannot be moved
+Private keys are sealed at rest under a secret that is never stored.  Public keys are added and
+never removed: paper outlives keys.
 """
 
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
 )
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
@@ -30,21 +22,11 @@ from issuance.models import secret_key
 from ledger import gates
 from ledger.attempts import Act, Answer, perform
 from ledger.journal import must_record
+from ledger.key_sealing import SECRET_MIN, KeysLocked, seal, unseal
 from ledger.moments import Moment
 from ledger.refusal import Refusal
 
-MAGIC = b"PNK1"
-SECRET_MIN = 12
 Purpose = Literal["voucher", "specimen", "code"]
-
-
-@dataclass(eq=False)
-class KeysLocked(Refusal):
-    """The secret that seals the private keys is missing or is not the right one."""
-
-    code = "keys_locked"
-
-    reason: str
 
 
 @dataclass(eq=False)
@@ -158,33 +140,6 @@ def _new_row(key_id: int, purpose: Purpose, secret: bytes, entry: UUID) -> dict[
         "sealed": seal(private, secret, purpose, key_id),
         "entry_id": entry,
     }
-
-
-def seal(private: bytes, secret: bytes, purpose: str, key_id: int) -> bytes:
-    """Return a private key sealed under the secret of the environment."""
-    salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
-    box = AESGCM(_stretch(secret, salt)).encrypt(nonce, private, _label(purpose, key_id))
-    return MAGIC + salt + nonce + box
-
-
-def unseal(sealed: bytes, secret: bytes, purpose: str, key_id: int) -> bytes:
-    """Return a private key, or raise `KeysLocked` if the secret is not the one that sealed it."""
-    if sealed[:4] != MAGIC:
-        raise KeysLocked("unknown_format")
-    salt, nonce, box = sealed[4:20], sealed[20:32], sealed[32:]
-    try:
-        return AESGCM(_stretch(secret, salt)).decrypt(nonce, box, _label(purpose, key_id))
-    except InvalidTag:
-        raise KeysLocked("wrong_secret") from None
-
-
-@lru_cache(maxsize=256)
-def _stretch(secret: bytes, salt: bytes) -> bytes:
-    return Scrypt(salt=salt, length=32, n=2**15, r=8, p=1).derive(secret)
-
-
-def _label(purpose: str, key_id: int) -> bytes:
-    return f"passnum {purpose} {key_id}".encode()
 
 
 def keyring(session: Session, departement: str, secret: bytes | None) -> Keyring:

@@ -1,20 +1,39 @@
 """Reading what was issued: keys, orders, desks, and where carnets are."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from funding.models import target_public, tranche
+from funding.queries import calendar_in_force
 from issuance.models import (
     activation,
     carnet,
     delivery,
     desk,
     desk_programme,
+    handed_out,
     secret_key,
+    voucher,
     voucher_order,
 )
+
+
+@dataclass(frozen=True)
+class InHand:
+    """A carnet on the desk: what is left in it, what it is worth, and until when."""
+
+    number: int
+    left: int
+    of: int
+    face_cents: int
+    use_by: date
+    publics: tuple[str, ...]
+    programme: str
 
 
 def listed_keys(session: Session) -> list[tuple[int, str, str | None]]:
@@ -82,3 +101,29 @@ def listed_desks(session: Session) -> list[tuple[str, str, str, str, int]]:
         (code, prescriber, name, " ".join(programmes.get(code, [])), held.get(code, 0))
         for code, prescriber, name in rows
     ]
+
+
+def in_hand(session: Session, number: int) -> InHand | None:
+    """Return what someone who holds a carnet out needs to know of it; None if there is none."""
+    order = session.execute(
+        select(voucher_order.c.tranche, voucher_order.c.face_cents, tranche.c.programme)
+        .join(carnet, carnet.c.order_number == voucher_order.c.number)
+        .join(tranche, tranche.c.number == voucher_order.c.tranche)
+        .where(carnet.c.number == number)
+    ).one_or_none()
+    if order is None:
+        return None
+    of, gone = session.execute(
+        select(func.count(voucher.c.serial), func.count(handed_out.c.serial))
+        .outerjoin(handed_out, handed_out.c.serial == voucher.c.serial)
+        .where(voucher.c.carnet == number)
+    ).one()
+    publics = session.scalars(
+        select(target_public.c.public)
+        .where(target_public.c.tranche == order.tranche)
+        .order_by(target_public.c.public)
+    )
+    use_by = calendar_in_force(session, order.tranche).use_by
+    return InHand(
+        number, of - gone, of, order.face_cents, use_by, tuple(publics), order.programme
+    )

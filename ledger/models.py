@@ -171,9 +171,53 @@ checkpoint = table(
     "checkpoint",
     Column("tree_size", Integer, primary_key=True, autoincrement=False),
     Column("root", Bytes, nullable=False),
-    Column("note", Words),
     Column("made_at", Instant, nullable=False),
     CheckConstraint("length(root) = 32", name="root_size"),
+)
+
+# Keys that sign checkpoints: added, ended, never removed.
+log_key = table(
+    "log_key",
+    Column("rank", Integer, primary_key=True, autoincrement=False),
+    Column("name", Words, nullable=False),
+    Column("public", Bytes, nullable=False, unique=True),
+    Column("sealed", Bytes, nullable=False),
+    Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False),
+    CheckConstraint("rank >= 0", name="rank_counts"),
+    CheckConstraint("length(public) = 32", name="public_size"),
+)
+
+log_key_end = table(
+    "log_key_end",
+    Column(
+        "rank", Integer, ForeignKey("log_key.rank"), primary_key=True, autoincrement=False
+    ),
+    Column("why", Words, nullable=False),
+    Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False),
+    CheckConstraint("why IN ('replaced', 'lost', 'exposed')", name="why_known"),
+)
+
+# The checkpoints that were signed and shown; between two of them the log has grown by any number.
+published = table(
+    "published",
+    Column(
+        "tree_size",
+        Integer,
+        ForeignKey("checkpoint.tree_size"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("note", Words, nullable=False),
+    Column("made_at", Instant, nullable=False),
+)
+
+# Which witnesses there are, and whose cosignatures a checkpoint must bear (C2SP tlog-policy).
+witness_policy = table(
+    "witness_policy",
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("text", Words, nullable=False),
+    Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False),
+    CheckConstraint("version > 0", name="version_counts"),
 )
 
 cosignature = table(
@@ -181,7 +225,7 @@ cosignature = table(
     Column(
         "tree_size",
         Integer,
-        ForeignKey("checkpoint.tree_size"),
+        ForeignKey("published.tree_size"),
         primary_key=True,
         autoincrement=False,
     ),

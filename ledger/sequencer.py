@@ -69,9 +69,7 @@ def step(
         .values(size=grown, frontier=b"".join(frontier))
     )
     session.execute(
-        insert(checkpoint).values(
-            tree_size=grown, root=root(frontier), note=None, made_at=at
-        )
+        insert(checkpoint).values(tree_size=grown, root=root(frontier), made_at=at)
     )
     return len(batch)
 

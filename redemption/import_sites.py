@@ -1,15 +1,16 @@
 """Importing the national list of sites: each row on its own, or all of them or none."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from datetime import date
+from typing import Literal, NamedTuple
 
 import msgspec
 from sqlalchemy.orm import Session
 
 from ledger.moments import Moment
 from ledger.refusal import Refusal
-from redemption.mednum import Correction, clean, read
+from redemption.mednum import Cleaned, Correction, clean, read
 from redemption.sites import save_site
 
 MADE_UP_DATES = {"date_missing", "date_unreadable", "date_future"}
@@ -24,6 +25,15 @@ class ImportRefused(Refusal):
     lines: tuple[int, ...]
 
 
+class JudgedRow(NamedTuple):
+    """One row of the file with its verdict; nothing of it is kept yet."""
+
+    line: int
+    id: str
+    name: str
+    cleaned: Cleaned
+
+
 class RowReport(msgspec.Struct, frozen=True):
     """What became of one row of the file."""
 
@@ -33,6 +43,7 @@ class RowReport(msgspec.Struct, frozen=True):
     code: str
     corrections: tuple[Correction, ...]
     kept: Literal["new", "changed", "same", "no"]
+    name: str
 
 
 def import_sites(
@@ -43,28 +54,54 @@ def import_sites(
     Raises the reader's refusals (`missing_columns`, `empty_file`, `not_a_csv`), and
     `ImportRefused` when all or nothing was asked and a row is refused.
     """
-    reports = list(_rows(session, data, by, now))
-    refused = tuple(r.line for r in reports if r.verdict == "refused")
-    if all_or_nothing and refused:
+    rows = judge(data, imported_on=now.day)
+    if all_or_nothing and (refused := refused_lines(rows)):
         raise ImportRefused(refused)
-    return reports
+    return [keep(session, row, by=by, now=now) for row in rows]
 
 
-def _rows(session: Session, data: bytes, by: str, now: Moment) -> Iterator[RowReport]:
-    seen: dict[str, int] = {}
+def judge(data: bytes, *, imported_on: date) -> list[JudgedRow]:
+    """Judge every row of a file; an id that a row above brought already is refused.
+
+    Touches nothing: the same file and day give the same verdicts.  Raises the reader's refusals.
+    """
+    seen: set[str] = set()
+    judged = []
     for line, row in read(data):
-        cleaned = clean(row, imported_on=now.day)
+        cleaned = clean(row, imported_on=imported_on)
         if cleaned.site is None:
-            yield RowReport(
-                line, row.get("id", ""), cleaned.verdict, cleaned.code, (), "no"
-            )
+            judged.append(JudgedRow(line, row.get("id", ""), row.get("nom", ""), cleaned))
             continue
-        if cleaned.site.id in seen:
-            yield RowReport(line, cleaned.site.id, "refused", "id_twice", (), "no")
-            continue
-        seen[cleaned.site.id] = line
-        made_up = any(c.code in MADE_UP_DATES for c in cleaned.corrections)
-        kept = save_site(session, cleaned.site, dated=not made_up, by=by, now=now)
-        yield RowReport(
-            line, cleaned.site.id, cleaned.verdict, cleaned.code, cleaned.corrections, kept
-        )
+        which, name = cleaned.site.id, cleaned.site.nom
+        if which in seen:
+            cleaned = Cleaned("refused", "id_twice", (), None)
+        seen.add(which)
+        judged.append(JudgedRow(line, which, name, cleaned))
+    return judged
+
+
+def refused_lines(rows: Sequence[JudgedRow]) -> tuple[int, ...]:
+    """Return the lines of the rows that are refused."""
+    return tuple(row.line for row in rows if row.cleaned.verdict == "refused")
+
+
+def keep(session: Session, row: JudgedRow, *, by: str, now: Moment) -> RowReport:
+    """Keep the site of a row, unless it was refused, and report on it."""
+    cleaned = row.cleaned
+    if cleaned.site is None:
+        return leave(row)
+    made_up = any(c.code in MADE_UP_DATES for c in cleaned.corrections)
+    kept = save_site(session, cleaned.site, dated=not made_up, by=by, now=now)
+    return _report(row, kept)
+
+
+def leave(row: JudgedRow) -> RowReport:
+    """Report on a row of which nothing is kept."""
+    return _report(row, "no")
+
+
+def _report(row: JudgedRow, kept: Literal["new", "changed", "same", "no"]) -> RowReport:
+    told = row.cleaned
+    return RowReport(
+        row.line, row.id, told.verdict, told.code, told.corrections, kept, row.name
+    )

@@ -31,6 +31,11 @@ from redemption import mednum_cells as cells
 from redemption.mednum_vocabulary import VOCABULARY, official
 from redemption.siret import is_siret
 
+# How workbooks, archives, documents and pictures begin; no header line of ours does.
+OTHER_FORMATS: Final = (
+    b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x1f\x8b", b"Rar!", b"7z\xbc\xaf", b"%PDF", b"{\\rtf",
+    b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"<",
+)  # fmt: skip
 SURPLUS: Final = "+"  # the key, no column's name, under which `read` puts cells too many
 
 
@@ -156,11 +161,12 @@ def read(data: bytes) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _decoded(data: bytes) -> str:
-    if b"\0" in data:
+    data = data.removeprefix(BOM_UTF8)
+    if b"\0" in data or data.lstrip().startswith(OTHER_FORMATS):
         raise NotACsv
     for encoding in ("utf-8", "cp1252"):
         try:
-            return data.removeprefix(BOM_UTF8).decode(encoding)
+            return data.decode(encoding)
         except UnicodeDecodeError:
             continue
     raise NotACsv

@@ -1,10 +1,10 @@
 """Sites: imported from the national list, kept up to date, accredited per programme by dated rows."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -21,10 +21,12 @@ from ledger.accounts import open_accounts
 from ledger.attempts import Act, Answer, perform
 from ledger.identifiers import new_id
 from ledger.journal import must_record
+from ledger.models import entry, log_leaf
 from ledger.moments import Moment
 from ledger.refusal import Refusal
 from redemption.mednum import SiteFacts
 from redemption.models import accreditation, site
+from redemption.siret import is_siret
 
 NUMBER = re.compile(r"[0-9]{1,9}")
 FOR_EVER = date(9999, 12, 31)
@@ -86,6 +88,8 @@ def save_site(
 
     Every change leaves an entry.  A date that the import itself made up is no change.
     """
+    # Before looking: two imports at once would both find that the site is new.
+    gates.alone(session)
     kept = session.execute(select(site).where(site.c.national_id == facts.id)).one_or_none()
     details = canonical.encode(facts.row()).decode()
     if kept is not None and _same(kept, details, dated=dated):
@@ -93,7 +97,6 @@ def save_site(
     act = Act(new_id(), "save_site", by, now)
 
     def done() -> None:
-        gates.alone(session)
         number = kept.number if kept is not None else _next_number(session)
         told = {"details": facts.row(), "site": number}
         must_record(session, [act.entry("site_kept", told)])
@@ -161,6 +164,56 @@ def site_row(session: Session, key: str) -> "Row[int, str, str | None, str]":
     if row is None:
         raise NotFound("site", key)
     return row
+
+
+class SiteNames(NamedTuple):
+    """What a site is called: its national id, its SIRET where it has one, its name."""
+
+    national_id: str
+    siret: str | None
+    name: str
+
+
+def site_names(
+    session: Session, numbers: Collection[int], *, known_by: int | None = None
+) -> dict[int, SiteNames]:
+    """Return what sites are called, by number: today, or as the last entry within a log size told it.
+
+    A site that was imported again since is looked up among the entries, which takes longer.
+    """
+    rows = session.execute(
+        select(site.c.number, site.c.national_id, site.c.siret, site.c.name, log_leaf.c.idx)
+        .outerjoin(log_leaf, log_leaf.c.entry_id == site.c.entry_id)
+        .where(site.c.number.in_(numbers))
+    )
+    found = {
+        row.number: SiteNames(row.national_id, row.siret, row.name)
+        for row in rows
+        if known_by is None or (row.idx is not None and row.idx < known_by)
+    }
+    changed = set(numbers) - found.keys()
+    if known_by is not None and changed:
+        found |= _told_before(session, changed, known_by)
+    return found
+
+
+def _told_before(
+    session: Session, numbers: Collection[int], size: int
+) -> dict[int, SiteNames]:
+    bodies = session.scalars(
+        select(entry.c.body)
+        .join(log_leaf, log_leaf.c.entry_id == entry.c.id)
+        .where(entry.c.kind == "site_kept", log_leaf.c.idx < size)
+        .order_by(log_leaf.c.idx)
+    )
+    found: dict[int, SiteNames] = {}
+    for body in bodies:
+        facts = canonical.decode(body)["facts"]
+        if facts["site"] in numbers:
+            told = facts["details"]
+            siret = told["pivot"] if is_siret(told["pivot"]) else None
+            found[facts["site"]] = SiteNames(told["id"], siret, told["nom"])
+    return found
 
 
 def accredit(session: Session, request: Accredit, *, by: str, now: Moment) -> Answer:

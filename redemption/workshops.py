@@ -1,12 +1,13 @@
 """Workshops: where passes are used; made by the client with its own id, even without a network."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from ledger.attempts import Act, Answer, perform
@@ -14,7 +15,7 @@ from ledger.journal import must_record
 from ledger.moments import Moment
 from ledger.refusal import Refusal
 from redemption.counter import Device
-from redemption.models import workshop
+from redemption.models import site, workshop
 from redemption.sites import site_row
 
 Kind = Literal["individual", "collective", "at_home", "itinerant"]
@@ -45,6 +46,16 @@ class OpenWorkshop(msgspec.Struct, frozen=True):
     day: date
     kind: Kind = "collective"
     service: str = "Maîtrise des outils numériques du quotidien"
+
+
+class WorkshopRow(NamedTuple):
+    """A workshop that was opened, with the name of its site."""
+
+    id: UUID
+    site: int
+    day: date
+    kind: Kind
+    name: str
 
 
 def open_workshop(
@@ -82,3 +93,26 @@ def open_workshop(
         )
 
     return perform(session, act, request, done)
+
+
+_ROWS = select(
+    workshop.c.id, workshop.c.site, workshop.c.day, workshop.c.kind, site.c.name
+).join(site, site.c.number == workshop.c.site)
+
+
+def workshop_row(session: Session, identifier: UUID) -> WorkshopRow | None:
+    """Return a workshop by its id."""
+    row = session.execute(_ROWS.where(workshop.c.id == identifier)).one_or_none()
+    return None if row is None else WorkshopRow._make(row)
+
+
+def recent_workshops(
+    session: Session, sites: Sequence[int], *, since: date, most: int = 50
+) -> list[WorkshopRow]:
+    """Return the workshops of these sites since a day, the latest first."""
+    rows = session.execute(
+        _ROWS.where(workshop.c.site.in_(sites), workshop.c.day >= since)
+        .order_by(workshop.c.day.desc(), workshop.c.id.desc())
+        .limit(most)
+    ).all()
+    return [WorkshopRow._make(row) for row in rows]

@@ -8,6 +8,7 @@ from sqlalchemy import create_engine, inspect, text
 import app.mail.models
 import app.models
 import app.people.models
+import app.works.models
 import funding.models
 import issuance.models
 import ledger.models
@@ -25,6 +26,7 @@ MODELS = (
     app.models,
     app.people.models,
     app.mail.models,
+    app.works.models,
 )
 
 

@@ -25,7 +25,6 @@ CREATE TABLE attempt (
 CREATE TABLE checkpoint (
   tree_size BIGINT NOT NULL,
   root BYTEA NOT NULL,
-  note TEXT,
   made_at TIMESTAMP WITH TIME ZONE NOT NULL,
   CONSTRAINT pk_checkpoint PRIMARY KEY (tree_size),
   CONSTRAINT ck_checkpoint_root_size CHECK (length(root) = 32)
@@ -74,14 +73,6 @@ CREATE TABLE balance (
   CONSTRAINT pk_balance PRIMARY KEY (account_id),
   CONSTRAINT ck_balance_sides_count CHECK (debits >= 0 AND credits >= 0),
   CONSTRAINT fk_balance_account_id FOREIGN KEY(account_id) REFERENCES account (id)
-);
-
-CREATE TABLE cosignature (
-  tree_size BIGINT NOT NULL,
-  key_id TEXT NOT NULL,
-  line TEXT NOT NULL,
-  CONSTRAINT pk_cosignature PRIMARY KEY (tree_size, key_id),
-  CONSTRAINT fk_cosignature_tree_size FOREIGN KEY(tree_size) REFERENCES checkpoint (tree_size)
 );
 
 CREATE TABLE entry (

@@ -16,7 +16,6 @@ APPEND_ONLY = [
     "log_leaf",
     "log_tile",
     "checkpoint",
-    "cosignature",
 ]
 
 GRANTS = {
@@ -33,7 +32,6 @@ GRANTS = {
     "log_tile": {"app": "SELECT", "sequencer": "SELECT, INSERT"},
     "log_state": {"app": "SELECT", "sequencer": "SELECT, UPDATE (size, frontier)"},
     "checkpoint": {"app": "SELECT", "sequencer": "SELECT, INSERT"},
-    "cosignature": {"app": "SELECT", "sequencer": "SELECT, INSERT"},
     "balance": {"app": "SELECT", "sequencer": "SELECT, INSERT, UPDATE"},
 }
 

@@ -17,10 +17,11 @@ from app.cli.frame import (
 from app.database import bootstrap_sql
 from app.instance import Instance
 from app.registry import Departement
-from issuance.keys import KeysLocked, NewKeys, new_keys
+from issuance.keys import NewKeys, new_keys
 from issuance.queries import listed_keys
 from issuance.tokens import check_host
 from ledger.identifiers import new_id
+from ledger.key_sealing import KeysLocked
 
 
 @click.group(help=_("Les départements de cette instance."))

@@ -5,7 +5,19 @@ import sys
 import click
 from sqlalchemy.exc import OperationalError
 
-from app.cli import funds, instance, mail, money, network, paper, people, running, vault
+from app.cli import (
+    funds,
+    instance,
+    log,
+    mail,
+    money,
+    network,
+    paper,
+    people,
+    running,
+    vault,
+    witness,
+)
 from app.cli.frame import _, told
 from app.database import DatabaseUnreachable
 from ledger.refusal import Refusal
@@ -19,7 +31,19 @@ def passnum() -> None:
     """Hold the commands together."""
 
 
-for module in (instance, people, mail, funds, paper, network, money, vault, running):
+for module in (
+    instance,
+    people,
+    mail,
+    funds,
+    paper,
+    network,
+    money,
+    vault,
+    log,
+    witness,
+    running,
+):
     for command in module.COMMANDS:
         passnum.add_command(command)
 

@@ -22,6 +22,7 @@ from app.cli.frame import (
     with_place,
 )
 from app.devices import listed_devices, new_device, revoke_device
+from app.works.site_lists import row_sentence
 from funding.models import programme
 from funding.operations import exist
 from ledger.identifiers import new_id
@@ -104,9 +105,7 @@ def _reported(row: RowReport) -> dict[str, Any]:
 
 
 def _sentence(row: RowReport) -> str:
-    told = [MESSAGES.word("site", row.code)]
-    told += dict.fromkeys(MESSAGES.word("mend", c.code) for c in row.corrections)
-    return " ".join(told)
+    return row_sentence(MESSAGES, row.code, [c.code for c in row.corrections])
 
 
 @sites.command("list", help=_("Liste les lieux."))

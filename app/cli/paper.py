@@ -211,7 +211,7 @@ def list_desks(place: Place, form: str) -> None:
     show_default=True,
     help=_("La force de la preuve."),
 )
-@click.option("--category", help=_("La catégorie de public (au coffre)."))
+@click.option("--category", help=_("La catégorie de public (à la chambre forte)."))
 @click.option(
     "--need", type=click.Choice(["assist", "train", "boost"]), help=_("Le besoin.")
 )

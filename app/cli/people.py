@@ -54,7 +54,7 @@ def invite_(
         if answer.accepted:
             who = UUID(answer.facts["person"])
             if not has_password(session, who):
-                code = new_invitation(session, who, now=place.now)
+                code = new_invitation(session, who, by=BY, now=place.now)
                 mailed = mail_code(session, place.instance, who, code, now=place.now)
     conclude(answer, "Rôle donné.")
     if code is not None:
@@ -91,7 +91,7 @@ def code_(place: Place, login: str) -> None:
     """Print a new invitation code; the old password works until the new one is chosen."""
     with place.begin() as session:
         who, known, _name = _person(session, login)
-        code = new_invitation(session, who, now=place.now)
+        code = new_invitation(session, who, by=BY, now=place.now)
         mailed = mail_code(session, place.instance, who, code, now=place.now)
     _tell(code, known, mailed=mailed)
 
@@ -112,7 +112,7 @@ def letter(place: Place, login: str, out: Path) -> None:
             letterhead(place.instance, place.code),
             name=name,
             login=known,
-            code=new_invitation(session, who, now=now),
+            code=new_invitation(session, who, by=BY, now=now),
             until=last_whole_day(now),
             now=now,
         )

@@ -11,6 +11,9 @@ from app import jobs, sequencing, serve
 from app.cli.frame import MESSAGES, _, with_instance
 from app.demo import demonstration
 from app.instance import Instance
+from app.proofs import publisher
+from app.works.doing import do_all
+from app.works.kinds import KINDS
 
 _address = click.option("--address", default="127.0.0.1", show_default=True)
 _port = click.option("--port", type=int, default=8000, show_default=True)
@@ -37,7 +40,7 @@ def serve_(
         address=address,
         port=port,
         sequencer=sequencer,
-        with_jobs=with_jobs,
+        jobs=jobs.run_until if with_jobs else None,
         ready=lambda: _listening(address, port),
     )
 
@@ -61,12 +64,23 @@ def _until_signal(
 
 
 @click.command(
-    "sequencer", help=_("Donne leur place au journal aux écritures, jusqu'à Ctrl-C.")
+    "sequencer",
+    help=_("Donne leur place au journal aux écritures, et le publie, jusqu'à Ctrl-C."),
 )
 @with_instance
 def sequencer(instance: Instance) -> None:
-    """Sequence until interrupted."""
-    _until_signal(sequencing.run_until, instance)
+    """Sequence and publish until interrupted."""
+
+    def work(instance: Instance, stop: threading.Event) -> None:
+        showing = threading.Thread(target=publisher.run_until, args=(instance, stop))
+        showing.start()
+        try:
+            sequencing.run_until(instance, stop)
+        finally:
+            stop.set()
+            showing.join()
+
+    _until_signal(work, instance)
 
 
 @click.command("jobs", help=_("Fait tourner les tâches de nuit, jusqu'à Ctrl-C."))
@@ -77,6 +91,7 @@ def jobs_(instance: Instance, once: bool) -> None:
     if not once:
         _until_signal(jobs.run_until, instance)
         return
+    do_all(instance, KINDS)
     for tenant in instance.database.departements():
         for job, done in jobs.run_all(instance, tenant).items():
             told = (
@@ -108,7 +123,8 @@ def demo(no_serve: bool, data_dir: Path, address: str, port: int) -> None:
         address=address,
         port=port,
         sequencer=True,
-        with_jobs=False,
+        # Its passes are of 2020 and 2021: nothing of it is to lapse while it is shown.
+        jobs=jobs.work_only,
         ready=lambda: _listening(address, port),
     )
 

@@ -27,7 +27,7 @@ from ledger.identifiers import new_id
 from ledger.sealing import key_text, new_key
 
 
-@click.group("vault", help=_("Le coffre : ce qui est su des personnes, chiffré."))
+@click.group("vault", help=_("La chambre forte : ce qui est su des personnes, chiffré."))
 def vault_() -> None:
     """Hold the commands about the vault together."""
 
@@ -77,7 +77,7 @@ def rotate_(instance: Instance) -> None:
 _hand_out = click.option("--hand-out", type=click.UUID, help=_("Le numéro de la remise."))
 _pass = click.option("--pass", "serial", help=_("Un pass de la remise."))
 _person = click.option(
-    "--person", type=click.UUID, help=_("Le numéro de la personne au coffre.")
+    "--person", type=click.UUID, help=_("Le numéro de la personne à la chambre forte.")
 )
 
 

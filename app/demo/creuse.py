@@ -33,6 +33,7 @@ from issuance.orders import (
 )
 from issuance.paper import printed_passes
 from ledger.attempts import Answer
+from ledger.log_keys import NewLogKey, new_log_key
 from ledger.moments import Moment
 from redemption.blocking import BlockCarnet, block_carnet
 from redemption.counter import Device, Presented, Scan, redeem
@@ -126,6 +127,8 @@ def play(instance: Instance, secret: bytes) -> Story:
 def _found(story: Story, session: Session, secret: bytes) -> None:
     now = story.at(date(2019, 12, 2))
     _done(new_keys(session, NewKeys(story.id()), secret=secret, by=BY, now=now))
+    log_key = NewLogKey(story.id(), "pass.creuse.fr/23")
+    _done(new_log_key(session, log_key, secret=secret, by=BY, now=now))
     for code, name in (("AAP-2019", "Appel à projets Pass numérique 2019"),
                        ("AMI-2019", "Second appel, second semestre 2019")):  # fmt: skip
         _done(

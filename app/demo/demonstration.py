@@ -22,6 +22,7 @@ from app.people import short_codes
 from app.people.memberships import Invite, invite
 from app.people.roles import Role
 from app.people.signing_in import set_password
+from app.proofs.publisher import Publisher
 from app.reconciliations import as_text
 from app.registry import Departement
 from app.settings import read_settings
@@ -100,7 +101,14 @@ def _build(folder: Path) -> None:
     try:
         instance.database.add_departement(CREUSE)
         story = play(instance, secret)
-        _write_secret(folder / ACCESS, json.dumps(_access(instance, story)).encode())
+        access = _access(instance, story)
+        instance.drain(CODE)
+        publisher = Publisher(instance, CODE)
+        try:
+            publisher.publish()
+        finally:
+            publisher.close()
+        _write_secret(folder / ACCESS, json.dumps(access).encode())
     finally:
         instance.close()
 
@@ -207,6 +215,8 @@ def _tell_access(
     say(f"  {address}/{CODE}/connexion")
     say("  " + ", ".join(login for login, *_rest in PEOPLE))
     say(f"  {access['password']}")
+    say(messages.text("Le journal prouvé, signé toutes les dix secondes quand il grandit :"))
+    say(f"  {address}/{CODE}/checkpoint")
     say(messages.text("Jetons d'accès à l'API (en-tête « Authorization: Bearer … ») :"))
     for scope, title in (
         ("site", messages.text("le lieu demo-1, qui scanne")),

@@ -10,6 +10,7 @@ from litestar.status_codes import (
     HTTP_403_FORBIDDEN,
     HTTP_404_NOT_FOUND,
     HTTP_409_CONFLICT,
+    HTTP_413_REQUEST_ENTITY_TOO_LARGE,
 )
 
 from app.errors import STATUSES
@@ -48,6 +49,7 @@ def _what(error: Exception) -> tuple[str, dict[str, Any]]:
             HTTP_404_NOT_FOUND: "no_such_page",
             HTTP_403_FORBIDDEN: "not_allowed",
             HTTP_409_CONFLICT: "failed",
+            HTTP_413_REQUEST_ENTITY_TOO_LARGE: "too_large",
         }.get(error.status_code, "failed"), {}
     return "failed", {}
 

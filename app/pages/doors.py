@@ -1,35 +1,42 @@
 """The doors: signing in, the second proof, invitations, and one's own account."""
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from litestar import Controller, Response, get, post
 from litestar.datastructures import Cookie
 from litestar.params import FromPath
 from litestar.response import Redirect
+from sqlalchemy.orm import Session
 
 from app.errors import language_of
 from app.pages import leaving
 from app.pages.frame import (
+    Answer,
     Asked,
+    acting,
     again,
     form_of,
     go,
+    now_of,
     page,
+    reading,
     sentence,
     serving_of,
     visitor_of,
 )
 from app.pages.leaving import on_https, way_out
 from app.pages.visitors import cookie, cookie_name
-from app.people import failures, identities, passkeys, second_factor, sessions, signing_in
+from app.people import identities, passkeys, second_factor, sessions, signing_in
 from app.people.roles import Door
-from app.people.second_factor import WrongCode
-from app.people.signing_in import SignedIn
+from app.people.second_factor import Confirmed, WrongCode
+from app.people.signing_in import Proved, SignedIn
 from issuance.qr import plain_svg
+from ledger.moments import Moment
 from ledger.refusal import Refusal
 
-Answer = Response[str] | Redirect
+T = TypeVar("T")
 
 
 def device_of(request: Asked) -> str:
@@ -79,6 +86,24 @@ def session_cookie(request: Asked, departement: str, token: str) -> Cookie:
     return cookie(departement, token, secure=on_https(request))
 
 
+async def knowing(
+    request: Asked, login: str, typed: str, work: Callable[[Session, Proved, Moment], T]
+) -> T | Refusal:
+    """Verify a password, then do `work(session, proved, now)`; nothing is held while it is verified.
+
+    Returns `SignInRefused`, or `SignInSlowed` after five failures.
+    """
+    guess = await acting(
+        request, lambda session, now: signing_in.guess(session, login, now=now)
+    )
+    if isinstance(guess, Refusal):
+        return guess
+    proved = await asyncio.to_thread(signing_in.verify, guess, typed)
+    if isinstance(proved, Refusal):
+        return proved
+    return await acting(request, lambda session, now: work(session, proved, now))
+
+
 class Doors(Controller):
     """Pages that let people in."""
 
@@ -86,36 +111,23 @@ class Doors(Controller):
     include_in_schema = False
 
     @get("/connexion", opt={"door": Door.OPEN}, sync_to_thread=True)
-    def sign_in_form(self, departement: FromPath[str], request: Asked) -> Response[str]:
+    def sign_in_form(self, request: Asked) -> Response[str]:
         """Show the way in."""
-        del departement
         return page(request, "sign_in.html", login="")
 
     @post("/connexion", opt={"door": Door.OPEN})
     async def sign_in(self, departement: FromPath[str], request: Asked) -> Answer:
         """Open a session, or tell that something is wrong, never what."""
         fields = await form_of(request)
-        serving = serving_of(request)
+        login, device = fields.get("login", ""), device_of(request)
 
-        def entered() -> SignedIn | Refusal:
-            with serving.instance.database.begin(departement) as session:
-                return signing_in.sign_in(
-                    session,
-                    fields.get("login", ""),
-                    fields.get("password", ""),
-                    device=device_of(request),
-                    now=serving.instance.moment(departement),
-                )
+        def entered(session: Session, proved: Proved, now: Moment) -> SignedIn | Refusal:
+            return signing_in.sign_in(session, proved, device=device, now=now)
 
-        result = await asyncio.to_thread(entered)
+        result = await knowing(request, login, fields.get("password", ""), entered)
         if isinstance(result, Refusal):
-            return again(
-                request,
-                "sign_in.html",
-                {"login": sentence(request, result)},
-                login=fields.get("login", ""),
-            )
-        await asyncio.to_thread(serving.committed, departement)
+            wrong = {"login": sentence(request, result)}
+            return again(request, "sign_in.html", wrong, login=login)
         return let_in(request, departement, result)
 
     @get("/connexion/code", opt={"door": Door.HALF}, sync_to_thread=True)
@@ -123,36 +135,20 @@ class Doors(Controller):
         """Ask for the second proof."""
         if not visitor_of(request).session.factor_due:
             return go(f"/{departement}/")
-        return page(request, "second_factor.html", **proofs_of(request, departement))
+        return page(request, "second_factor.html", **proofs_of(request))
 
     @post("/connexion/code", opt={"door": Door.HALF})
     async def code(self, departement: FromPath[str], request: Asked) -> Answer:
         """Take the second proof: six digits, or a recovery code; each is good once."""
-        fields = await form_of(request)
-        visitor, serving = visitor_of(request), serving_of(request)
-        typed = fields.get("code", "")
+        typed = (await form_of(request)).get("code", "")
+        open_one, sealer = visitor_of(request).session, serving_of(request).instance.sealer
 
-        def proved() -> str | Refusal:
-            now = serving.instance.moment(departement)
-            who, sealer = visitor.session.person, serving.instance.sealer
-            about = second_factor.guessed(who)
-            with serving.instance.database.begin(departement) as session:
-                if (slowed := failures.wait(session, about, now=now)) is not None:
-                    return slowed
-                factor = None
-                if second_factor.check_totp(session, who, typed, sealer=sealer, now=now):
-                    factor = "totp"
-                elif second_factor.use_recovery_code(session, who, typed, now=now):
-                    factor = "recovery"
-                if factor is None:
-                    failures.count(session, about, now=now)
-                    return WrongCode()
-                failures.forget(session, about)
-                return sessions.confirm(session, visitor.session, factor=factor)
+        def checked(session: Session, now: Moment) -> str | Refusal:
+            return second_factor.prove(session, open_one, typed, sealer=sealer, now=now)
 
-        result = await asyncio.to_thread(proved)
+        result = await acting(request, checked)
         if isinstance(result, Refusal):
-            proofs = await asyncio.to_thread(proofs_of, request, departement)
+            proofs = await asyncio.to_thread(proofs_of, request)
             wrong = {"code": sentence(request, result)}
             return again(request, "second_factor.html", wrong, **proofs)
         return let_in(request, departement, SignedIn(result, factor_due=False))
@@ -165,18 +161,12 @@ class Doors(Controller):
         answered, for its policy lets a form go nowhere else.
         """
         await form_of(request)
-        visitor, serving = visitor_of(request), serving_of(request)
+        this = visitor_of(request).session
 
-        def closed() -> None:
-            with serving.instance.database.begin(departement) as session:
-                sessions.close(
-                    session,
-                    visitor.session.person,
-                    visitor.session.digest,
-                    now=serving.instance.moment(departement),
-                )
+        def closed(session: Session, now: Moment) -> None:
+            sessions.close(session, this.person, this.digest, now=now)
 
-        await asyncio.to_thread(closed)
+        await acting(request, closed)
         there = await asyncio.to_thread(way_out, request, departement)
         answer: Answer
         if there is None:
@@ -192,43 +182,30 @@ class Doors(Controller):
         return answer
 
     @get("/invitation", opt={"door": Door.OPEN}, sync_to_thread=True)
-    def invitation_form(self, departement: FromPath[str], request: Asked) -> Response[str]:
+    def invitation_form(self, request: Asked) -> Response[str]:
         """Ask for the code of a letter or an e-mail, and for a password."""
-        del departement
         return page(request, "invitation.html", code="")
 
     @post("/invitation", opt={"door": Door.OPEN})
     async def accept(self, departement: FromPath[str], request: Asked) -> Answer:
         """Take an invitation up, once."""
         fields = await form_of(request)
-        serving = serving_of(request)
-        chosen = fields.get("password", "")
+        code, chosen = fields.get("code", ""), fields.get("password", "")
         if chosen != fields.get("password_again", ""):
             differ = language_of(request).refusal("passwords_differ")
-            code = fields.get("code", "")
             return again(request, "invitation.html", {"password_again": differ}, code=code)
 
-        def accepted() -> SignedIn | Refusal:
-            now = serving.instance.moment(departement)
-            with serving.instance.database.begin(departement) as session:
-                return signing_in.accept_invitation(
-                    session,
-                    fields.get("code", ""),
-                    chosen,
-                    device=device_of(request),
-                    now=now,
-                )
+        def accepted(session: Session, now: Moment) -> SignedIn | Refusal:
+            device = device_of(request)
+            return signing_in.accept_invitation(
+                session, code, chosen, device=device, now=now
+            )
 
-        result = await asyncio.to_thread(accepted)
+        result = await acting(request, accepted)
         if isinstance(result, Refusal):
             field = "code" if result.code == "invitation_refused" else "password"
-            return again(
-                request,
-                "invitation.html",
-                {field: sentence(request, result)},
-                code=fields.get("code", ""),
-            )
-        await asyncio.to_thread(serving.committed, departement)
+            wrong = {field: sentence(request, result)}
+            return again(request, "invitation.html", wrong, code=code)
         return let_in(request, departement, result)
 
 
@@ -239,35 +216,27 @@ class Account(Controller):
     include_in_schema = False
 
     @get("/", opt={"door": Door.SIGNED_IN}, sync_to_thread=True)
-    def account(self, departement: FromPath[str], request: Asked) -> Response[str]:
+    def account(self, request: Asked) -> Response[str]:
         """Show roles, second proof and open sessions."""
-        return page(request, "account.html", **account_of(request, departement))
+        return page(request, "account.html", **account_of(request))
 
     @post("/mot-de-passe", opt={"door": Door.SIGNED_IN})
     async def password(self, departement: FromPath[str], request: Asked) -> Answer:
         """Change the password; other sessions end."""
         fields = await form_of(request)
-        visitor, serving = visitor_of(request), serving_of(request)
+        visitor, chosen = visitor_of(request), fields.get("password", "")
 
-        def changed() -> str | Refusal:
-            with serving.instance.database.begin(departement) as session:
-                no = signing_in.change_password(
-                    session,
-                    visitor.session.person,
-                    fields.get("old", ""),
-                    fields.get("password", ""),
-                    keep=visitor.session.digest,
-                    now=serving.instance.moment(departement),
-                )
-                return no or sessions.renew(session, visitor.session)
+        def changed(session: Session, proved: Proved, now: Moment) -> str | Refusal:
+            this = visitor.session
+            no = signing_in.change_password(
+                session, proved, chosen, keep=this.digest, now=now
+            )
+            return no or sessions.renew(session, this)
 
-        result = await asyncio.to_thread(changed)
+        result = await knowing(request, visitor.login, fields.get("old", ""), changed)
         if isinstance(result, Refusal):
             field = "password" if result.code == "password_too_short" else "old"
-            told = await asyncio.to_thread(account_of, request, departement)
-            wrong = {field: sentence(request, result)}
-            return again(request, "account.html", wrong, **told)
-        await asyncio.to_thread(serving.committed, departement)
+            return await account_again(request, {field: result})
         answer = go(f"/{departement}/compte", done="password_changed")
         answer.set_cookie(session_cookie(request, departement, result))
         return answer
@@ -276,34 +245,33 @@ class Account(Controller):
     async def close(self, departement: FromPath[str], request: Asked) -> Answer:
         """End one of one's own sessions."""
         fields = await form_of(request)
-        visitor, serving = visitor_of(request), serving_of(request)
+        who = visitor_of(request).session.person
         try:
             digest = bytes.fromhex(fields.get("session", ""))
         except ValueError:
             digest = b""
 
-        def closed() -> None:
-            with serving.instance.database.begin(departement) as session:
-                now = serving.instance.moment(departement)
-                sessions.close(session, visitor.session.person, digest, now=now)
+        def closed(session: Session, now: Moment) -> None:
+            sessions.close(session, who, digest, now=now)
 
-        await asyncio.to_thread(closed)
+        await acting(request, closed)
         return go(f"/{departement}/compte", done="session_closed")
 
     @post("/telephone", opt={"door": Door.SIGNED_IN})
     async def begin(self, departement: FromPath[str], request: Asked) -> Answer:
         """Draw a secret for a telephone; nothing changes until its first code is typed."""
         await form_of(request)
-        visitor, serving = visitor_of(request), serving_of(request)
+        who, sealer = (
+            visitor_of(request).session.person,
+            serving_of(request).instance.sealer,
+        )
 
-        def begun() -> None:
-            with serving.instance.database.begin(departement) as session:
-                if not second_factor.has_totp(session, visitor.session.person):
-                    second_factor.begin_totp(
-                        session, visitor.session.person, sealer=serving.instance.sealer
-                    )
+        def begun(session: Session, now: Moment) -> None:
+            del now
+            if not second_factor.has_totp(session, who):
+                second_factor.begin_totp(session, who, sealer=sealer)
 
-        await asyncio.to_thread(begun)
+        await acting(request, begun)
         return go(f"/{departement}/compte/telephone")
 
     @get("/telephone", opt={"door": Door.SIGNED_IN}, sync_to_thread=True)
@@ -320,46 +288,32 @@ class Account(Controller):
     async def confirm(self, departement: FromPath[str], request: Asked) -> Answer:
         """Take the first code, and show the recovery codes once."""
         fields = await form_of(request)
-        visitor, serving = visitor_of(request), serving_of(request)
+        open_one, sealer = visitor_of(request).session, serving_of(request).instance.sealer
 
-        def confirmed() -> tuple[str, list[str]] | None:
-            who, now = visitor.session.person, serving.instance.moment(departement)
-            with serving.instance.database.begin(departement) as session:
-                if second_factor.has_totp(session, who):
-                    return None  # no guessing at a code that is in use
-                right = second_factor.check_totp(
-                    session,
-                    who,
-                    fields.get("code", ""),
-                    sealer=serving.instance.sealer,
-                    now=now,
-                )
-                if not right:
-                    return None
-                codes = second_factor.new_recovery_codes(session, who)
-                # Whoever had only the password is shut out.
-                sessions.close_others(session, who, but=visitor.session.digest, now=now)
-                return sessions.confirm(session, visitor.session, factor="totp"), codes
+        def confirmed(session: Session, now: Moment) -> Confirmed | WrongCode:
+            typed = fields.get("code", "")
+            return second_factor.confirm_totp(
+                session, open_one, typed, sealer=sealer, now=now
+            )
 
-        result = await asyncio.to_thread(confirmed)
-        if result is None:
+        result = await acting(request, confirmed)
+        if isinstance(result, WrongCode):
             shown = await asyncio.to_thread(_secret, request, departement)
-            wrong = {"code": sentence(request, WrongCode())}
             if shown is None:
                 return go(f"/{departement}/compte")
-            return again(request, "telephone.html", wrong, **shown)
+            return again(
+                request, "telephone.html", {"code": sentence(request, result)}, **shown
+            )
         token, codes = result
         answer = page(request, "recovery_codes.html", codes=codes)
         answer.set_cookie(session_cookie(request, departement, token))
         return answer
 
 
-def account_of(request: Asked, departement: str) -> dict[str, Any]:
+def account_of(request: Asked) -> dict[str, Any]:
     """Return what the page of an account shows."""
-    visitor, serving = visitor_of(request), serving_of(request)
-    with serving.instance.database.begin(departement, read_only=True) as session:
-        who = visitor.session.person
-        now = serving.instance.moment(departement)
+    who, now = visitor_of(request).session.person, now_of(request)
+    with reading(request) as session:
         return {
             "sessions": sessions.open_sessions(session, who, now=now),
             "telephone": second_factor.has_totp(session, who),
@@ -369,11 +323,17 @@ def account_of(request: Asked, departement: str) -> dict[str, Any]:
         }
 
 
-def proofs_of(request: Asked, departement: str) -> dict[str, Any]:
+async def account_again(request: Asked, wrong: dict[str, Refusal]) -> Response[str]:
+    """Show the page of an account again, with what was refused beside its field."""
+    told = await asyncio.to_thread(account_of, request)
+    errors = {field: sentence(request, no) for field, no in wrong.items()}
+    return again(request, "account.html", errors, **told)
+
+
+def proofs_of(request: Asked) -> dict[str, Any]:
     """Return which second proofs a visitor can give."""
-    visitor, serving = visitor_of(request), serving_of(request)
-    with serving.instance.database.begin(departement, read_only=True) as session:
-        who = visitor.session.person
+    who = visitor_of(request).session.person
+    with reading(request) as session:
         return {
             "telephone": second_factor.has_totp(session, who),
             "passkey": second_factor.has_passkey(session, who),
@@ -381,10 +341,10 @@ def proofs_of(request: Asked, departement: str) -> dict[str, Any]:
 
 
 def _secret(request: Asked, departement: str) -> dict[str, Any] | None:
-    visitor, serving = visitor_of(request), serving_of(request)
-    with serving.instance.database.begin(departement, read_only=True) as session:
+    visitor, sealer = visitor_of(request), serving_of(request).instance.sealer
+    with reading(request) as session:
         secret = second_factor.waiting_secret(
-            session, visitor.session.person, sealer=serving.instance.sealer
+            session, visitor.session.person, sealer=sealer
         )
     if secret is None:
         return None

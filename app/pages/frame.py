@@ -1,10 +1,12 @@
 """What every page shares: the templates, the strict policy, forms, and what to do after one."""
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from hmac import compare_digest
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -17,6 +19,7 @@ from litestar.status_codes import (
     HTTP_303_SEE_OTHER,
     HTTP_422_UNPROCESSABLE_ENTITY,
 )
+from sqlalchemy.orm import Session
 
 from app.assets import asset
 from app.errors import language_of
@@ -26,9 +29,12 @@ from app.people.roles import Action, Role
 from app.serving import Serving
 from ledger.attempts import facts_of
 from ledger.identifiers import new_id
+from ledger.moments import Moment
 from ledger.refusal import Refusal
 
 Asked = Request[None, None, State]
+Answer = Response[str] | Redirect
+T = TypeVar("T")
 
 # Nothing from elsewhere, nothing inline; pages of people who are signed in are kept by nobody.
 HEADERS = {
@@ -65,6 +71,35 @@ def visitor_of(request: Asked) -> Visitor:
     """Return who is signed in; the route's door has let them through."""
     visitor: Visitor = request.scope["state"]["visitor"]
     return visitor
+
+
+def now_of(request: Asked) -> Moment:
+    """Return the instant it is, where the département that is asked for is."""
+    return serving_of(request).instance.moment(request.path_params["departement"])
+
+
+@contextmanager
+def reading(request: Asked) -> Iterator[Session]:
+    """Open the département that is asked for, to read: one picture throughout."""
+    database = serving_of(request).instance.database
+    with database.begin(request.path_params["departement"], read_only=True) as session:
+        yield session
+
+
+async def acting(request: Asked, work: Callable[[Session, Moment], T]) -> T:
+    """Do `work(session, now)` in one transaction of the département that is asked for.
+
+    In a thread, for it may wait; what it committed is sequenced soon.
+    """
+    serving, code = serving_of(request), request.path_params["departement"]
+
+    def done() -> T:
+        with serving.instance.database.begin(code) as session:
+            result = work(session, serving.instance.moment(code))
+        serving.committed(code)
+        return result
+
+    return await asyncio.to_thread(done)
 
 
 def page(

@@ -14,10 +14,13 @@ from litestar.datastructures import Cookie
 from litestar.params import FromPath
 from litestar.response import Redirect
 from litestar.status_codes import HTTP_303_SEE_OTHER
+from sqlalchemy.orm import Session
 
-from app.pages.doors import Answer, account_of, device_of, let_in
+from app.pages.doors import account_again, device_of, knowing, let_in
 from app.pages.frame import (
+    Answer,
     Asked,
+    acting,
     again,
     form_of,
     go,
@@ -32,7 +35,8 @@ from app.people import identities, sessions, signing_in
 from app.people.identities import FLOW_LASTS, Flow, SignInUnfinished
 from app.people.provider import Proof, ProviderRefused, Sent
 from app.people.roles import Door
-from app.people.signing_in import SignedIn
+from app.people.signing_in import Proved, SignedIn
+from ledger.moments import Moment
 from ledger.refusal import Refusal
 
 # A plain word is repeated to people, anything else is not (RFC 6749, 4.1.2.1).
@@ -157,25 +161,18 @@ class OidcDoor(Controller):
         fields = await form_of(request)
         if provider_of(request) is None:
             return go(f"/{departement}/connexion")
-        serving = serving_of(request)
         secret = request.cookies.get(_cookie_name(departement), "")
+        code, device = fields.get("code", ""), device_of(request)
 
-        def accepted() -> SignedIn | Refusal:
-            with serving.instance.database.begin(departement) as session:
-                return identities.accept_invitation(
-                    session,
-                    secret,
-                    fields.get("code", ""),
-                    device=device_of(request),
-                    now=serving.instance.moment(departement),
-                )
+        def accepted(session: Session, now: Moment) -> SignedIn | Refusal:
+            return identities.accept_invitation(
+                session, secret, code, device=device, now=now
+            )
 
-        result = await asyncio.to_thread(accepted)
+        result = await acting(request, accepted)
         if isinstance(result, Refusal):
-            code = fields.get("code", "")
             wrong = {"code": sentence(request, result)}
             return again(request, "identity_unknown.html", wrong, code=code)
-        await asyncio.to_thread(serving.committed, departement)
         answer = let_in(request, departement, result)
         answer.delete_cookie(_cookie_name(departement), path=_path(departement))
         return answer
@@ -193,24 +190,18 @@ class Identities(Controller):
         provider, fields = provider_of(request), await form_of(request)
         if provider is None:
             return go(f"/{departement}/compte")
-        visitor, instance = visitor_of(request), serving_of(request).instance
+        visitor = visitor_of(request)
 
-        def begun() -> tuple[str, Sent] | Refusal:
-            now = instance.moment(departement)
-            with instance.database.begin(departement) as session:
-                no = signing_in.may_change(
-                    session,
-                    visitor.session.person,
-                    fields.get("oidc_password", ""),
-                    now=now,
-                )
-                if no is not None:
-                    return no
-                return identities.begin(session, link=visitor.session, now=now)
+        def begun(
+            session: Session, proved: Proved, now: Moment
+        ) -> tuple[str, Sent] | Refusal:
+            no = signing_in.may_change(session, proved)
+            return no or identities.begin(session, link=visitor.session, now=now)
 
-        result = await asyncio.to_thread(begun)
+        typed = fields.get("oidc_password", "")
+        result = await knowing(request, visitor.login, typed, begun)
         if isinstance(result, Refusal):
-            return await _account_again(request, departement, result)
+            return await account_again(request, {"oidc_password": result})
         secret, sent = result
         back = _back(request, departement)
         there = await asyncio.to_thread(provider.way_in, sent, back=back)
@@ -224,26 +215,15 @@ class Identities(Controller):
         fields = await form_of(request)
         if provider_of(request) is None:
             return go(f"/{departement}/compte")
-        visitor, serving = visitor_of(request), serving_of(request)
 
-        def unlinked() -> Refusal | None:
-            who, now = visitor.session.person, serving.instance.moment(departement)
-            with serving.instance.database.begin(departement) as session:
-                no = signing_in.may_change(
-                    session, who, fields.get("oidc_password", ""), now=now
-                )
-                if no is None:
-                    identities.unlink(session, who, now=now)
-                return no
+        def unlinked(session: Session, proved: Proved, now: Moment) -> Refusal | None:
+            no = signing_in.may_change(session, proved)
+            if no is None:
+                identities.unlink(session, proved.person, now=now)
+            return no
 
-        no = await asyncio.to_thread(unlinked)
+        typed = fields.get("oidc_password", "")
+        no = await knowing(request, visitor_of(request).login, typed, unlinked)
         if no is not None:
-            return await _account_again(request, departement, no)
-        await asyncio.to_thread(serving.committed, departement)
+            return await account_again(request, {"oidc_password": no})
         return go(f"/{departement}/compte", done="identity_unlinked")
-
-
-async def _account_again(request: Asked, departement: str, no: Refusal) -> Answer:
-    told = await asyncio.to_thread(account_of, request, departement)
-    wrong = {"oidc_password": sentence(request, no)}
-    return again(request, "account.html", wrong, **told)

@@ -7,31 +7,39 @@ from uuid import UUID
 
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath
-from litestar.response import Redirect
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.errors import language_of
 from app.pages.frame import (
+    Answer,
     Asked,
     act_id,
+    acting,
     again,
     form_of,
     go,
+    now_of,
     number_of,
     page,
+    reading,
     serving_of,
     visitor_of,
 )
 from app.pages.visitors import NoSuchRoom, Visitor
 from app.people.roles import Action
 from ledger.attempts import Answer as Told
-from ledger.identifiers import new_id
+from ledger.moments import Moment
 from redemption.counter import Device, Presented, Scan, Verdict
-from redemption.models import site, workshop
-from redemption.workshops import Kind, OpenWorkshop, open_workshop
+from redemption.sites import listed_sites
+from redemption.workshops import (
+    Kind,
+    OpenWorkshop,
+    WorkshopRow,
+    open_workshop,
+    recent_workshops,
+    workshop_row,
+)
 
-Answer = Response[str] | Redirect
 RECENT = timedelta(days=14)
 # A list that a form carries along: what this sitting has taken so far.
 LONGEST_SITTING = 100
@@ -45,49 +53,39 @@ class Mediator(Controller):
     include_in_schema = False
 
     @get("/", opt={"door": Action.SCAN}, sync_to_thread=True)
-    def workshops(self, departement: FromPath[str], request: Asked) -> Response[str]:
+    def workshops(self, request: Asked) -> Response[str]:
         """List the workshops of the last fortnight, and open one."""
-        return page(request, "workshops.html", typed={}, **_workshops(request, departement))
+        return page(request, "workshops.html", typed={}, **_workshops(request))
 
     @post("/", opt={"door": Action.SCAN})
     async def open(self, departement: FromPath[str], request: Asked) -> Answer:
         """Open a workshop, once whatever the clicks."""
         fields = await form_of(request)
-        visitor, serving = visitor_of(request), serving_of(request)
-        m = language_of(request)
+        visitor, m = visitor_of(request), language_of(request)
         try:
             day = date.fromisoformat(fields.get("day", ""))
         except ValueError:
-            told = await asyncio.to_thread(_workshops, request, departement)
-            wrong = {"day": m.refusal("date_needed")}
-            return again(request, "workshops.html", wrong, typed=fields, **told)
+            return await _again(request, {"day": m.refusal("date_needed")}, fields)
         identifier = act_id(fields)
 
-        def opened() -> Told:
-            now = serving.instance.moment(departement)
-            with serving.instance.database.begin(departement) as session:
-                number, key = _site(session, visitor, fields.get("site", ""))
-                kind: Any = fields.get("kind")
-                asked = OpenWorkshop(
-                    identifier, key, day, kind if kind in get_args(Kind) else "collective"
-                )
-                device = Device(str(visitor.session.person), number)
-                return open_workshop(session, asked, device=device, now=now)
+        def opened(session: Session, now: Moment) -> Told:
+            number, key = _site(session, visitor, fields.get("site", ""))
+            kind: Any = fields.get("kind")
+            asked = OpenWorkshop(
+                identifier, key, day, kind if kind in get_args(Kind) else "collective"
+            )
+            device = Device(str(visitor.session.person), number)
+            return open_workshop(session, asked, device=device, now=now)
 
-        told_ = await asyncio.to_thread(opened)
-        await asyncio.to_thread(serving.committed, departement)
-        if not told_.accepted:
-            told = await asyncio.to_thread(_workshops, request, departement)
-            said = m.refusal(told_.code, told_.facts)
-            return again(request, "workshops.html", {"day": said}, typed=fields, **told)
+        told = await acting(request, opened)
+        if not told.accepted:
+            return await _again(request, {"day": m.refusal(told.code, told.facts)}, fields)
         return go(f"/{departement}/ateliers/{identifier}")
 
     @get("/{workshop_id:uuid}", opt={"door": Action.SCAN}, sync_to_thread=True)
-    def workshop(
-        self, departement: FromPath[str], workshop_id: FromPath[UUID], request: Asked
-    ) -> Response[str]:
+    def workshop(self, workshop_id: FromPath[UUID], request: Asked) -> Response[str]:
         """Ask for the passes of a workshop, one after the other."""
-        held = _workshop(request, departement, workshop_id)
+        held = _workshop(request, workshop_id)
         return page(request, "workshop.html", w=held, verdict=None, taken=[])
 
     @post("/{workshop_id:uuid}", opt={"door": Action.SCAN})
@@ -96,19 +94,24 @@ class Mediator(Controller):
     ) -> Response[str]:
         """Use a pass: what was typed is judged as a scan is, at the same counter."""
         fields = await form_of(request)
-        visitor, serving = visitor_of(request), serving_of(request)
-        held = await asyncio.to_thread(_workshop, request, departement, workshop_id)
+        held = await asyncio.to_thread(_workshop, request, workshop_id)
         taken = [s for s in fields.get("taken", "").split(",") if s][:LONGEST_SITTING]
         typed = fields.get("token", "")
         if not typed:
-            needed = {"token": language_of(request).refusal("field_needed")}
+            m = language_of(request)
+            needed = m.refusal("field_needed", {"field": m.text("Code du pass")})
             return again(
-                request, "workshop.html", needed, w=held, verdict=None, taken=taken
+                request,
+                "workshop.html",
+                {"token": needed},
+                w=held,
+                verdict=None,
+                taken=taken,
             )
         identifier = act_id(fields)
         scan = Scan(identifier, typed, workshop_id, _claimed(identifier))
-        device = Device(str(visitor.session.person), held["site"])
-        [verdict] = await serving.redeem(departement, [Presented(scan, device)])
+        device = Device(str(visitor_of(request).session.person), held.site)
+        [verdict] = await serving_of(request).redeem(departement, [Presented(scan, device)])
         if verdict.verdict == "accepted" and verdict.serial not in taken:
             taken.append(verdict.serial or "")
         return page(
@@ -167,46 +170,34 @@ def _site(session: Session, visitor: Visitor, typed: str) -> tuple[int, str]:
         number = visitor.sites[0]
     if number is None or number not in visitor.sites:
         raise NoSuchRoom
-    key = session.scalars(select(site.c.national_id).where(site.c.number == number)).one()
+    [key] = [row.national_id for row in listed_sites(session) if row.number == number]
     return number, key
 
 
-def _workshop(request: Asked, departement: str, identifier: UUID) -> dict[str, Any]:
+def _workshop(request: Asked, identifier: UUID) -> WorkshopRow:
     """Return a workshop of one of the visitor's sites; another site's is not there."""
-    visitor, serving = visitor_of(request), serving_of(request)
-    with serving.instance.database.begin(departement, read_only=True) as session:
-        row = session.execute(
-            select(
-                workshop.c.id, workshop.c.site, workshop.c.day, workshop.c.kind, site.c.name
-            )
-            .join(site, site.c.number == workshop.c.site)
-            .where(workshop.c.id == identifier)
-        ).one_or_none()
-    if row is None or row.site not in visitor.sites:
+    with reading(request) as session:
+        row = workshop_row(session, identifier)
+    if row is None or row.site not in visitor_of(request).sites:
         raise NoSuchRoom
-    return dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's own name
+    return row
 
 
-def _workshops(request: Asked, departement: str) -> dict[str, Any]:
-    visitor, serving = visitor_of(request), serving_of(request)
-    today = serving.instance.moment(departement).day
-    with serving.instance.database.begin(departement, read_only=True) as session:
-        recent = session.execute(
-            select(workshop.c.id, workshop.c.day, workshop.c.kind, site.c.name)
-            .join(site, site.c.number == workshop.c.site)
-            .where(workshop.c.site.in_(visitor.sites), workshop.c.day >= today - RECENT)
-            .order_by(workshop.c.day.desc(), workshop.c.id.desc())
-            .limit(50)
-        ).all()
-        sites = session.execute(
-            select(site.c.number, site.c.name)
-            .where(site.c.number.in_(visitor.sites))
-            .order_by(site.c.name)
-        ).all()
+def _workshops(request: Asked) -> dict[str, Any]:
+    theirs, today = visitor_of(request).sites, now_of(request).day
+    with reading(request) as session:
+        recent = recent_workshops(session, theirs, since=today - RECENT)
+        sites = [(row.name, row.number) for row in listed_sites(session)]
     return {
         "recent": recent,
-        "sites": sites,
+        "sites": [(number, name) for name, number in sorted(sites) if number in theirs],
         "today": today.isoformat(),
         "kinds": get_args(Kind),
-        "fresh_id": new_id(),
     }
+
+
+async def _again(
+    request: Asked, errors: dict[str, str], typed: dict[str, str]
+) -> Response[str]:
+    told = await asyncio.to_thread(_workshops, request)
+    return again(request, "workshops.html", errors, typed=typed, **told)

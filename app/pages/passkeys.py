@@ -10,24 +10,27 @@ from typing import Any
 from litestar import Controller, MediaType, Response, post
 from litestar.params import FromPath
 from litestar.status_codes import HTTP_200_OK
+from sqlalchemy.orm import Session
 
 from app.errors import language_of
-from app.pages.doors import Answer, account_of, let_in, proofs_of, session_cookie
+from app.pages.doors import account_again, knowing, let_in, proofs_of, session_cookie
 from app.pages.frame import (
     HEADERS,
+    Answer,
     Asked,
+    acting,
     again,
     form_of,
     go,
     page,
     sentence,
-    serving_of,
     visitor_of,
 )
 from app.people import passkeys
 from app.people.passkeys import Added, Place
 from app.people.roles import Door
-from app.people.signing_in import SignedIn
+from app.people.signing_in import Proved, SignedIn
+from ledger.moments import Moment
 from ledger.refusal import Refusal
 
 
@@ -51,40 +54,28 @@ class PasskeyDoor(Controller):
     include_in_schema = False
 
     @post("/options", opt={"door": Door.HALF})
-    async def options(self, departement: FromPath[str], request: Asked) -> Response[Any]:
+    async def options(self, request: Asked) -> Response[Any]:
         """Tell the browser what to sign."""
         await form_of(request)
-        visitor, serving = visitor_of(request), serving_of(request)
+        open_one, at = visitor_of(request).session, _place(request)
 
-        def asked() -> str:
-            with serving.instance.database.begin(departement) as session:
-                now = serving.instance.moment(departement)
-                return passkeys.options_to_prove(
-                    session, visitor.session, at=_place(request), now=now
-                )
+        def asked(session: Session, now: Moment) -> str:
+            return passkeys.options_to_prove(session, open_one, at=at, now=now)
 
-        return _told(await asyncio.to_thread(asked))
+        return _told(await acting(request, asked))
 
     @post("/", opt={"door": Door.HALF})
     async def prove(self, departement: FromPath[str], request: Asked) -> Answer:
         """Take what the key signed."""
-        fields = await form_of(request)
-        visitor, serving = visitor_of(request), serving_of(request)
+        signed = (await form_of(request)).get("credential", "")
+        open_one, at = visitor_of(request).session, _place(request)
 
-        def proved() -> str | Refusal:
-            with serving.instance.database.begin(departement) as session:
-                return passkeys.prove(
-                    session,
-                    visitor.session,
-                    fields.get("credential", ""),
-                    at=_place(request),
-                    now=serving.instance.moment(departement),
-                )
+        def checked(session: Session, now: Moment) -> str | Refusal:
+            return passkeys.prove(session, open_one, signed, at=at, now=now)
 
-        result = await asyncio.to_thread(proved)
-        await asyncio.to_thread(serving.committed, departement)
+        result = await acting(request, checked)
         if isinstance(result, Refusal):
-            proofs = await asyncio.to_thread(proofs_of, request, departement)
+            proofs = await asyncio.to_thread(proofs_of, request)
             wrong = {"passkey": sentence(request, result)}
             return again(request, "second_factor.html", wrong, **proofs)
         return let_in(request, departement, SignedIn(result, factor_due=False))
@@ -97,46 +88,37 @@ class Passkeys(Controller):
     include_in_schema = False
 
     @post("/options", opt={"door": Door.SIGNED_IN})
-    async def options(self, departement: FromPath[str], request: Asked) -> Response[Any]:
+    async def options(self, request: Asked) -> Response[Any]:
         """Tell the browser what key to make."""
         await form_of(request)
-        visitor, serving = visitor_of(request), serving_of(request)
+        visitor, at = visitor_of(request), _place(request)
 
-        def asked() -> str:
-            with serving.instance.database.begin(departement) as session:
-                return passkeys.options_to_add(
-                    session,
-                    visitor.session,
-                    login=visitor.login,
-                    name=visitor.name,
-                    at=_place(request),
-                    now=serving.instance.moment(departement),
-                )
+        def asked(session: Session, now: Moment) -> str:
+            return passkeys.options_to_add(
+                session,
+                visitor.session,
+                login=visitor.login,
+                name=visitor.name,
+                at=at,
+                now=now,
+            )
 
-        return _told(await asyncio.to_thread(asked))
+        return _told(await acting(request, asked))
 
     @post("/", opt={"door": Door.SIGNED_IN})
     async def add(self, departement: FromPath[str], request: Asked) -> Answer:
         """Keep a key; recovery codes are shown once where there were none."""
         fields = await form_of(request)
-        visitor, serving = visitor_of(request), serving_of(request)
+        open_one, at = visitor_of(request).session, _place(request)
+        made = fields.get("credential", "")
         name = fields.get("name") or language_of(request).text("Ma clé d'accès")
 
-        def added() -> Added | Refusal:
-            with serving.instance.database.begin(departement) as session:
-                return passkeys.add(
-                    session,
-                    visitor.session,
-                    fields.get("credential", ""),
-                    name=name,
-                    at=_place(request),
-                    now=serving.instance.moment(departement),
-                )
+        def added(session: Session, now: Moment) -> Added | Refusal:
+            return passkeys.add(session, open_one, made, name=name, at=at, now=now)
 
-        result = await asyncio.to_thread(added)
+        result = await acting(request, added)
         if isinstance(result, Refusal):
-            return await self._again(request, departement, {"passkey": result})
-        await asyncio.to_thread(serving.committed, departement)
+            return await account_again(request, {"passkey": result})
         answer: Answer
         if result.codes:
             answer = page(request, "recovery_codes.html", codes=result.codes)
@@ -149,31 +131,16 @@ class Passkeys(Controller):
     async def remove(self, departement: FromPath[str], request: Asked) -> Answer:
         """Remove a key, with the password."""
         fields = await form_of(request)
-        visitor, serving = visitor_of(request), serving_of(request)
         try:
             which = bytes.fromhex(fields.get("passkey", ""))
         except ValueError:
             which = b""
 
-        def removed() -> Refusal | None:
-            with serving.instance.database.begin(departement) as session:
-                return passkeys.remove(
-                    session,
-                    visitor.session.person,
-                    which,
-                    fields.get("passkey_password", ""),
-                    now=serving.instance.moment(departement),
-                )
+        def removed(session: Session, proved: Proved, now: Moment) -> Refusal | None:
+            return passkeys.remove(session, proved, which, now=now)
 
-        no = await asyncio.to_thread(removed)
+        typed = fields.get("passkey_password", "")
+        no = await knowing(request, visitor_of(request).login, typed, removed)
         if no is not None:
-            return await self._again(request, departement, {"passkey_password": no})
-        await asyncio.to_thread(serving.committed, departement)
+            return await account_again(request, {"passkey_password": no})
         return go(f"/{departement}/compte", done="passkey_removed")
-
-    async def _again(
-        self, request: Asked, departement: str, wrong: dict[str, Refusal]
-    ) -> Answer:
-        told = await asyncio.to_thread(account_of, request, departement)
-        errors = {field: sentence(request, no) for field, no in wrong.items()}
-        return again(request, "account.html", errors, **told)

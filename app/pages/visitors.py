@@ -14,12 +14,10 @@ from urllib.parse import urlsplit
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.handlers import BaseRouteHandler
-from sqlalchemy import select
 
 from app.devices import NotAllowed
 from app.people import sessions
-from app.people.memberships import Membership, memberships
-from app.people.models import person
+from app.people.memberships import Membership, memberships, name_and_login
 from app.people.roles import AT_A_DESK, AT_A_SITE, MAY, SECOND_FACTOR_DUE, Action, Door
 from app.people.sessions import WebSession
 from app.registry import MalformedDepartement, UnknownDepartement
@@ -152,14 +150,8 @@ def _admit(visitor: Visitor, door: Door | Action) -> None:
     if isinstance(door, Action):
         if not visitor.may(door):
             raise NotAllowed(str(door))
-        proved = visitor.session.second_factor is not None
-        needs = [MAY[m.role] for m in visitor.roles if m.role in SECOND_FACTOR_DUE]
-        without = [MAY[m.role] for m in visitor.roles if m.role not in SECOND_FACTOR_DUE]
-        if (
-            not proved
-            and any(door in n for n in needs)
-            and all(door not in w for w in without)
-        ):
+        opening = {held.role for held in visitor.roles if door in MAY[held.role]}
+        if opening <= SECOND_FACTOR_DUE and visitor.session.second_factor is None:
             raise SecondFactorMissing
 
 
@@ -208,11 +200,9 @@ def _recall(serving: Serving, code: str, connection: Connection) -> Visitor:
         found = sessions.recall(session, token, now=now)
         if found is None:
             raise SignInNeeded
-        who = session.execute(
-            select(person.c.name, person.c.login).where(person.c.id == found.person)
-        ).one()
+        name, login = name_and_login(session, found.person)
         roles = memberships(session, found.person)
     if now.at - found.seen_at > sessions.SEEN_EVERY:
         with serving.instance.database.begin(code) as session:
             sessions.touch(session, found, now=now)
-    return Visitor(code, who.name, who.login, found, roles, token)
+    return Visitor(code, name, login, found, roles, token)

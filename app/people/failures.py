@@ -1,6 +1,7 @@
 """Guessing is slowed down by what is guessed at (a login, a second factor), never by address.
 
-Five failures are free; then one minute, twice as long each time, an hour at most.
+Five failures are free; then one minute, twice as long each time, an hour at most.  A guess is
+counted before it is verified, so that a crowd of them at once are no more guesses.
 """
 
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from math import ceil
 
-from sqlalchemy import bindparam, delete, select, text
+from sqlalchemy import Integer, bindparam, delete, text, update
 from sqlalchemy.orm import Session
 
 from app.people.models import sign_in_failures
@@ -18,6 +19,8 @@ from ledger.refusal import Refusal
 
 FREE_FAILURES = 5
 LONGEST_WAIT = timedelta(hours=1)
+# Far more than the longest wait: whoever comes back every hour is not forgotten in between.
+KEPT = timedelta(days=1)
 
 
 @dataclass(eq=False)
@@ -29,21 +32,37 @@ class SignInSlowed(Refusal):
     minutes: int
 
 
-def wait(session: Session, about: str, *, now: Moment) -> SignInSlowed | None:
-    """Return how long to wait before the next guess, if at all.
+# The row is made where there is none, and held until the caller commits either way.
+_HELD = (
+    text(
+        """
+        INSERT INTO sign_in_failures (digest, failures, last_at) VALUES (:digest, 0, :at)
+        ON CONFLICT (digest) DO UPDATE SET failures = sign_in_failures.failures
+        RETURNING failures, last_at
+        """
+    )
+    .bindparams(bindparam("digest", type_=Bytes), bindparam("at", type_=Instant()))
+    .columns(failures=Integer, last_at=Instant())
+)
 
-    Guesses sent at once are taken one after the other, until the caller commits.
+
+def guess(session: Session, about: str, *, now: Moment) -> SignInSlowed | None:
+    """Count a guess as a failure until it is forgotten, or return how long to wait before the next.
+
+    Guesses sent at once are taken one after the other.  The caller commits it whatever the answer.
     """
-    row = session.execute(
-        select(sign_in_failures.c.failures, sign_in_failures.c.last_at)
-        .where(sign_in_failures.c.digest == _digest(about))
-        .with_for_update()
-    ).one_or_none()
-    if row is None or row.failures < FREE_FAILURES:
-        return None
-    left = _until(row.failures, row.last_at) - now.at
-    minutes = ceil(left / timedelta(minutes=1))
-    return SignInSlowed(minutes) if left > timedelta() else None
+    digest = _digest(about)
+    row = session.execute(_HELD, {"digest": digest, "at": now.at}).one()
+    if row.failures >= FREE_FAILURES:
+        left = _until(row.failures, row.last_at) - now.at
+        if left > timedelta():
+            return SignInSlowed(ceil(left / timedelta(minutes=1)))
+    session.execute(
+        update(sign_in_failures)
+        .where(sign_in_failures.c.digest == digest)
+        .values(failures=row.failures + 1, last_at=now.at)
+    )
+    return None
 
 
 def _until(failures: int, last_at: datetime) -> datetime:
@@ -51,25 +70,21 @@ def _until(failures: int, last_at: datetime) -> datetime:
     return last_at + min(doubled, LONGEST_WAIT)
 
 
-_COUNT = text(
-    """
-    INSERT INTO sign_in_failures (digest, failures, last_at) VALUES (:digest, 1, :at)
-    ON CONFLICT (digest) DO UPDATE
-    SET failures = sign_in_failures.failures + 1, last_at = excluded.last_at
-    """
-).bindparams(bindparam("digest", type_=Bytes), bindparam("at", type_=Instant()))
-
-
-def count(session: Session, about: str, *, now: Moment) -> None:
-    """Count one more failure; the caller commits it whatever the answer."""
-    session.execute(_COUNT, {"digest": _digest(about), "at": now.at})
-
-
 def forget(session: Session, about: str) -> None:
     """Forget the failures: whoever has just succeeded starts afresh."""
     session.execute(
         delete(sign_in_failures).where(sign_in_failures.c.digest == _digest(about))
     )
+
+
+def forget_old(session: Session, now: Moment) -> int:
+    """Forget what nobody has guessed at for a day; returns how many."""
+    gone = session.scalars(
+        delete(sign_in_failures)
+        .where(sign_in_failures.c.last_at < now.at - KEPT)
+        .returning(sign_in_failures.c.digest)
+    ).all()
+    return len(gone)
 
 
 def _digest(about: str) -> bytes:

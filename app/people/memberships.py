@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from app.people import short_codes
+from app.people import sessions, short_codes
 from app.people.models import (
     identity,
     invitation,
@@ -20,7 +20,6 @@ from app.people.models import (
     person,
     recovery_code,
     totp,
-    web_session,
 )
 from app.people.roles import AT_A_DESK, AT_A_SITE, INVITES, Role
 from funding.models import programme
@@ -44,6 +43,13 @@ class NotYoursToInvite(Refusal):
     code = "not_yours_to_invite"
 
     role: str
+
+
+@dataclass(eq=False)
+class RoleForOneself(Refusal):
+    """Nobody gives themselves a role, not even one that is theirs to give: it takes two."""
+
+    code = "role_for_oneself"
 
 
 @dataclass(eq=False)
@@ -104,19 +110,25 @@ class Listed(NamedTuple):
     has_signed_in: bool
 
 
-def may_invite(inviter: Sequence[Membership], request: Invite) -> bool:
+class Held(NamedTuple):
+    """A role that someone holds or held, and who they are."""
+
+    membership: Membership
+    person: UUID
+    name: str
+    login: str
+    ended_at: datetime | None
+
+
+def may_invite(inviter: Sequence[Membership], wanted: Invite | Membership) -> bool:
     """Tell whether one of the inviter's roles lets them give this one, at this place."""
-    for held in inviter:
-        if request.role not in INVITES.get(held.role, ()):
-            continue
-        if held.desk is not None and held.desk != request.desk:
-            continue
-        if held.site is not None and held.site != request.site:
-            continue
-        if held.programme is not None and held.programme != request.programme:
-            continue
-        return True
-    return False
+    return any(
+        wanted.role in INVITES.get(held.role, ())
+        and held.desk in (None, wanted.desk)
+        and held.site in (None, wanted.site)
+        and held.programme in (None, wanted.programme)
+        for held in inviter
+    )
 
 
 def invite(
@@ -129,8 +141,9 @@ def invite(
 ) -> Answer:
     """Give a role; makes the person when nobody signs in by this login yet.  Idempotent by id.
 
-    `inviter` is None for whoever runs the instance.  Refused with `not_yours_to_invite`,
-    `role_needs_a_place`, `role_held_already`, or an unknown desk, site or programme.
+    `inviter` is None for whoever runs the instance, and `by` is a person's id otherwise.  Refused
+    with `not_yours_to_invite`, `role_for_oneself`, `role_needs_a_place`, `role_held_already`, or
+    an unknown desk, site or programme.
     The journal keeps pseudonymous ids, never the login nor the name.  A first role of the
     département's own, given to an account made by a desk or a site, takes its keys away: the
     person chooses a password again.
@@ -153,10 +166,11 @@ def invite(
         if request.site is not None and session.scalar(here) is None:
             raise NotFound("site", str(request.site))
         who = _person(session, request, now)
+        if inviter is not None and str(who) == by:
+            raise RoleForOneself
         # A code in other hands must not open what its giver could not have given.
         _void_codes(session, who, now)
-        held = [m for m in memberships(session, who) if _same(m, request)]
-        if held:
+        if any(_same(held, request) for held in memberships(session, who)):
             raise RoleHeldAlready(request.role)
         if request.role not in AT_A_DESK | AT_A_SITE and not _is_trusted(session, who):
             _start_afresh(session, who, now)
@@ -204,11 +218,7 @@ def _start_afresh(session: Session, who: UUID, now: Moment) -> None:
     """
     for kept in (password, totp, recovery_code, passkey, identity):
         session.execute(delete(kept).where(kept.c.person == who))
-    session.execute(
-        update(web_session)
-        .where(web_session.c.person == who, web_session.c.closed_at.is_(None))
-        .values(closed_at=now.at)
-    )
+    sessions.close_others(session, who, now=now)
 
 
 def _is_about(session: Session, answer: Answer, request: Invite) -> bool:
@@ -248,8 +258,7 @@ def may_invite_again(session: Session, inviter: Sequence[Membership], who: UUID)
 
     Whoever has the code can choose the password, and would act with all of these roles.
     """
-    held = memberships(session, who)
-    return all(may_invite(inviter, Invite(m.id, "", "", *m[1:])) for m in held)
+    return all(may_invite(inviter, held) for held in memberships(session, who))
 
 
 def has_password(session: Session, who: UUID) -> bool:
@@ -258,11 +267,18 @@ def has_password(session: Session, who: UUID) -> bool:
     return session.scalar(known) is not None
 
 
-def new_invitation(session: Session, who: UUID, *, now: Moment) -> str:
+def new_invitation(session: Session, who: UUID, *, by: str, now: Moment) -> str:
     """Return a code, good once and for fourteen days, that lets its person choose a password.
 
-    The codes before it open nothing any more.
+    The codes before it open nothing any more.  Who gave it to whom is an entry, without the code.
     """
+    act = Act(new_id(), "give_code", by, now)
+    about = {"person": str(who)}
+
+    def noted() -> None:
+        must_record(session, [act.entry("code_given", about)])
+
+    perform(session, act, about, noted)
     _void_codes(session, who, now)
     code = short_codes.draw()
     session.execute(
@@ -303,31 +319,52 @@ def end_membership(
     return perform(session, Act(act, "end_role", by, now), str(which), done)
 
 
+_COLUMNS = (
+    membership.c.id,
+    membership.c.role,
+    membership.c.desk,
+    membership.c.site,
+    membership.c.programme,
+)
+
+
+def _membership(
+    identifier: UUID, role: str, desk: str | None, site: int | None, programme: str | None
+) -> Membership:
+    return Membership(identifier, Role(role), desk, site, programme)
+
+
 def memberships(session: Session, who: UUID) -> list[Membership]:
     """Return the roles that someone holds now."""
     rows = session.execute(
-        select(
-            membership.c.id,
-            membership.c.role,
-            membership.c.desk,
-            membership.c.site,
-            membership.c.programme,
-        )
+        select(*_COLUMNS)
         .where(membership.c.person == who, membership.c.ended_at.is_(None))
         .order_by(membership.c.made_at, membership.c.id)
-    ).all()
-    return [Membership(row.id, Role(row.role), *row[2:]) for row in rows]
+    )
+    return [_membership(*row) for row in rows]
+
+
+def held_role(session: Session, which: UUID) -> Held | None:
+    """Return a role that was given, ended or not, with whose it is."""
+    row = session.execute(
+        select(*_COLUMNS, person.c.id, person.c.name, person.c.login, membership.c.ended_at)
+        .join(person, person.c.id == membership.c.person)
+        .where(membership.c.id == which)
+    ).one_or_none()
+    return None if row is None else Held(_membership(*row[:5]), *row[5:])
+
+
+def name_and_login(session: Session, who: UUID) -> tuple[str, str]:
+    """Return what someone is called, and what they sign in with."""
+    row = session.execute(select(person.c.name, person.c.login).where(person.c.id == who))
+    return tuple(row.one())
 
 
 def listed_people(session: Session) -> list[Listed]:
     """Return everyone who holds a role, one line a role, by name."""
     rows = session.execute(
         select(
-            membership.c.id,
-            membership.c.role,
-            membership.c.desk,
-            membership.c.site,
-            membership.c.programme,
+            *_COLUMNS,
             person.c.id.label("person"),
             person.c.login,
             person.c.name,
@@ -341,7 +378,7 @@ def listed_people(session: Session) -> list[Listed]:
     ).all()
     return [
         Listed(
-            Membership(row.id, Role(row.role), row.desk, row.site, row.programme),
+            _membership(*row[:5]),
             row.person,
             row.login,
             row.name,

@@ -34,7 +34,7 @@ from app.people import failures, second_factor, sessions
 from app.people.models import passkey, recovery_code
 from app.people.passkey_challenges import answered, new_challenge
 from app.people.sessions import WebSession
-from app.people.signing_in import may_change, note
+from app.people.signing_in import Proved, may_change, note
 from ledger.moments import Moment
 from ledger.refusal import Refusal
 
@@ -195,11 +195,10 @@ def prove(
     """
     who = open_one.person
     about = second_factor.guessed(who)
-    if (slowed := failures.wait(session, about, now=now)) is not None:
+    if (slowed := failures.guess(session, about, now=now)) is not None:
         return slowed
     no = _proof(session, open_one, told, at=at, now=now)
     if no is not None:
-        failures.count(session, about, now=now)
         return no
     failures.forget(session, about)
     return sessions.confirm(session, open_one, factor="passkey")
@@ -248,13 +247,14 @@ def _proof(
 
 
 def remove(
-    session: Session, who: UUID, which: bytes, typed: str, *, now: Moment
+    session: Session, proved: Proved, which: bytes, *, now: Moment
 ) -> Refusal | None:
-    """Remove a key of whoever knows their password; with the last second proof go the recovery codes.
+    """Remove a key of whoever typed their password; with the last second proof go the recovery codes.
 
-    Returns `SignInRefused`, or `SignInSlowed` after five failures.  Nothing happens if the key is not theirs.
+    Returns `SignInRefused` where the password is no longer theirs.  Nothing happens if the key is not theirs.
     """
-    if (no := may_change(session, who, typed, now=now)) is not None:
+    who = proved.person
+    if (no := may_change(session, proved)) is not None:
         return no
     removed = session.scalars(
         delete(passkey)

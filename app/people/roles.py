@@ -25,6 +25,8 @@ class Action(StrEnum):
     SEE_TRANCHES = "see_tranches"
     EXPORT = "export"
     SEE_SITES = "see_sites"
+    MANAGE_SITES = "manage_sites"
+    SEE_WORKS = "see_works"
     SEE_PEOPLE = "see_people"
     INVITE = "invite"
     HAND_OUT = "hand_out"
@@ -47,7 +49,9 @@ SECOND_FACTOR_DUE = frozenset({Role.OFFICER})
 
 _READS = {Action.SEE_HOME, Action.SEE_TRANCHES, Action.EXPORT, Action.SEE_SITES}
 MAY: dict[Role, frozenset[Action]] = {
-    Role.MANAGER: frozenset(_READS | {Action.SEE_PEOPLE, Action.INVITE}),
+    Role.MANAGER: frozenset(
+        _READS | {Action.SEE_PEOPLE, Action.INVITE, Action.MANAGE_SITES, Action.SEE_WORKS}
+    ),
     Role.ACCOUNTANT: frozenset(_READS),
     Role.OFFICER: frozenset(_READS),
     Role.PRESCRIBER_MANAGER: frozenset(

@@ -1,18 +1,22 @@
 """The second proof: a code from a telephone (TOTP, RFC 6238), or one of ten printed recovery codes.
 
 A passkey is another one: see `app.people.passkeys`.
+
+Refusals are returned, not raised: the failure that is counted must be committed.
 """
 
 import hmac
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 import pyotp
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from app.people import short_codes
+from app.people import failures, sessions, short_codes
 from app.people.models import passkey, recovery_code, totp
+from app.people.sessions import WebSession
 from ledger.moments import Moment
 from ledger.refusal import Refusal
 from ledger.sealing import Sealer
@@ -26,6 +30,13 @@ class WrongCode(Refusal):
     """The six digits are not those of this moment, or were used already."""
 
     code = "wrong_second_factor"
+
+
+class Confirmed(NamedTuple):
+    """The session's new token, and the recovery codes to show once."""
+
+    token: str
+    codes: list[str]
 
 
 def has_totp(session: Session, who: UUID) -> bool:
@@ -52,6 +63,27 @@ def guessed(who: UUID) -> str:
     return f"second factor of {who}"
 
 
+def prove(
+    session: Session, open_one: WebSession, typed: str, *, sealer: Sealer, now: Moment
+) -> str | Refusal:
+    """Take six digits or a recovery code as the second proof, and return the session's new token.
+
+    Each is good once.  Returns `WrongCode`, or `SignInSlowed` after five failures.
+    """
+    who = open_one.person
+    about = guessed(who)
+    if (slowed := failures.guess(session, about, now=now)) is not None:
+        return slowed
+    if check_totp(session, who, typed, sealer=sealer, now=now):
+        factor = "totp"
+    elif use_recovery_code(session, who, typed, now=now):
+        factor = "recovery"
+    else:
+        return WrongCode()
+    failures.forget(session, about)
+    return sessions.confirm(session, open_one, factor=factor)
+
+
 def begin_totp(session: Session, who: UUID, *, sealer: Sealer) -> str:
     """Return a new secret, sealed here until its first code confirms it; replaces one not confirmed."""
     secret = pyotp.random_base32()
@@ -75,6 +107,24 @@ def waiting_secret(session: Session, who: UUID, *, sealer: Sealer) -> str | None
 def address(secret: str, *, login: str, issuer: str) -> str:
     """Return what the QR code of a secret holds (otpauth://)."""
     return pyotp.TOTP(secret).provisioning_uri(name=login, issuer_name=issuer)
+
+
+def confirm_totp(
+    session: Session, open_one: WebSession, typed: str, *, sealer: Sealer, now: Moment
+) -> Confirmed | WrongCode:
+    """Take a telephone's first code as the second proof; the person's other sessions are closed.
+
+    Returns `WrongCode`, and always where a telephone is in use: its codes are not guessed here.
+    """
+    who = open_one.person
+    if has_totp(session, who) or not check_totp(
+        session, who, typed, sealer=sealer, now=now
+    ):
+        return WrongCode()
+    codes = new_recovery_codes(session, who)
+    # Whoever had only the password is shut out.
+    sessions.close_others(session, who, but=open_one.digest, now=now)
+    return Confirmed(sessions.confirm(session, open_one, factor="totp"), codes)
 
 
 def check_totp(

@@ -1,6 +1,9 @@
 """Signing in: a password first, kept as Argon2id; guessing is slowed down by what was typed, not by address.
 
-A refusal is returned, not raised: the failure that it counts must be committed.
+A password takes long to verify, on purpose: it is in no transaction, for the counter would wait
+for it where one writer is all there is.  So it is three steps: the `guess` is counted and
+committed, `verify` works alone, and what the password lets its owner do looks whether it still
+is theirs.  A refusal is returned, not raised: what was counted must be committed.
 """
 
 from dataclasses import dataclass
@@ -13,6 +16,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from app.people import failures, sessions, short_codes
+from app.people.failures import SignInSlowed
 from app.people.models import invitation, password, person
 from app.people.second_factor import is_set_up
 from ledger.attempts import Act, perform
@@ -59,39 +63,87 @@ class SignedIn(NamedTuple):
     factor_due: bool
 
 
-def sign_in(
-    session: Session, login: str, typed: str, *, device: str, now: Moment
-) -> SignedIn | Refusal:
-    """Open a session for whoever knows the password; the sign-in is an entry.
+class Guess(NamedTuple):
+    """What a typed password is compared with; a failure until it turns out right."""
 
-    Returns `SignInRefused`, or `SignInSlowed` after five failures.
+    login: str
+    person: UUID | None
+    hash: str
+
+
+class Proved(NamedTuple):
+    """Someone who typed their password, and the hash it was found right by."""
+
+    login: str
+    person: UUID
+    hash: str
+    better: str | None
+
+
+def guess(session: Session, login: str, *, now: Moment) -> Guess | SignInSlowed:
+    """Count a guess at the password of a login, and return what to verify it with.
+
+    The caller commits, then verifies.  Returns `SignInSlowed` after five failures.
     """
     login = login.strip().lower()[:LOGIN_MAX]
-    guessed = f"password of {login}"
-    if (slowed := failures.wait(session, guessed, now=now)) is not None:
+    if (slowed := failures.guess(session, _about(login), now=now)) is not None:
         return slowed
     row = session.execute(
         select(person.c.id, password.c.hash)
         .join(password, password.c.person == person.c.id)
         .where(person.c.login == login)
     ).one_or_none()
-    right, better = _hasher.verify_and_update(
-        typed[:PASSWORD_MAX], row.hash if row is not None else _NOBODY
-    )
-    if row is None or not right:
-        failures.count(session, guessed, now=now)
+    return Guess(login, None, _NOBODY) if row is None else Guess(login, row.id, row.hash)
+
+
+def verify(guessed: Guess, typed: str) -> Proved | SignInRefused:
+    """Tell whether a password is right: a tenth of a second, in no transaction, whoever it is."""
+    right, better = _hasher.verify_and_update(typed[:PASSWORD_MAX], guessed.hash)
+    if guessed.person is None or not right:
         return SignInRefused()
-    if better is not None:
-        session.execute(
-            update(password).where(password.c.person == row.id).values(hash=better)
-        )
-    failures.forget(session, guessed)
-    factor_due = is_set_up(session, row.id)
-    token = sessions.open_session(
-        session, row.id, factor_due=factor_due, device=device, now=now
+    return Proved(guessed.login, guessed.person, guessed.hash, better)
+
+
+def may_change(session: Session, proved: Proved) -> SignInRefused | None:
+    """Let someone who typed their password act, and forget their failures.
+
+    Returns `SignInRefused` where the password was changed or taken away meanwhile.
+    """
+    still = (
+        select(password.c.person)
+        .where(password.c.person == proved.person, password.c.hash == proved.hash)
+        .with_for_update()
     )
-    note(session, "signed_in", row.id, now)
+    if session.scalar(still) is None:
+        return SignInRefused()
+    failures.forget(session, _about(proved.login))
+    return None
+
+
+def sign_in(
+    session: Session, proved: Proved, *, device: str, now: Moment
+) -> SignedIn | SignInRefused:
+    """Open a session for whoever typed their password; the sign-in is an entry.
+
+    Returns `SignInRefused` where the password is no longer theirs.
+    """
+    who = proved.person
+    if (no := may_change(session, proved)) is not None:
+        return no
+    if proved.better is not None:
+        session.execute(
+            update(password).where(password.c.person == who).values(hash=proved.better)
+        )
+    factor_due = is_set_up(session, who)
+    token = sessions.open_session(
+        session, who, factor_due=factor_due, device=device, now=now
+    )
+    note(session, "signed_in", who, now)
     return SignedIn(token, factor_due)
+
+
+def _about(login: str) -> str:
+    return f"password of {login}"
 
 
 def accept_invitation(
@@ -129,37 +181,18 @@ def accept_invitation(
     return SignedIn(token, factor_due)
 
 
-def may_change(session: Session, who: UUID, typed: str, *, now: Moment) -> Refusal | None:
-    """Tell whether someone may change how they sign in: they must know their password.
-
-    Returns `SignInRefused`, or `SignInSlowed`: guessing it is slowed as at the door.
-    """
-    row = session.execute(
-        select(person.c.login, password.c.hash)
-        .join(password, password.c.person == person.c.id)
-        .where(person.c.id == who)
-    ).one_or_none()
-    if row is None:
-        return SignInRefused()
-    guessed = f"password of {row.login}"
-    if (slowed := failures.wait(session, guessed, now=now)) is not None:
-        return slowed
-    if not _hasher.verify(typed[:PASSWORD_MAX], row.hash):
-        failures.count(session, guessed, now=now)
-        return SignInRefused()
-    failures.forget(session, guessed)
-    return None
-
-
 def change_password(
-    session: Session, who: UUID, old: str, chosen: str, *, keep: bytes, now: Moment
+    session: Session, proved: Proved, chosen: str, *, keep: bytes, now: Moment
 ) -> Refusal | None:
-    """Replace a password by whoever knows it; every session but `keep` is closed."""
-    if (no := may_change(session, who, old, now=now)) is not None:
+    """Replace a password by whoever typed it; every session but `keep` is closed.
+
+    Returns `SignInRefused` where it is no longer theirs, or `PasswordTooShort`.
+    """
+    who = proved.person
+    if (no := may_change(session, proved)) is not None:
         return no
-    login = session.scalars(select(person.c.login).where(person.c.id == who)).one()
-    if (no := _unfit(chosen, login)) is not None:
-        return no
+    if (no_ := _unfit(chosen, proved.login)) is not None:
+        return no_
     set_password(session, who, chosen, now=now)
     sessions.close_others(session, who, but=keep, now=now)
     note(session, "password_changed", who, now)

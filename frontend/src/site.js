@@ -21,6 +21,23 @@ Object.assign(htmx.config, {
   ],
 });
 
+// What is read out is in a place that stays while the part it tells of is replaced, and is changed
+// only when there is something else to say: a region that is replaced is not heard.
+document.addEventListener("htmx:afterSettle", () => {
+  const heard = document.getElementById("heard");
+  const say = document.querySelector("[data-say]")?.dataset.say;
+  if (heard && say && heard.textContent !== say) heard.textContent = say;
+});
+
+// A page that asks again by itself was sent elsewhere (the session ended): the browser goes there.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const told = event.detail;
+  if (told.elt.hasAttribute("hx-trigger") && new URL(told.xhr.responseURL).pathname !== location.pathname) {
+    told.shouldSwap = false;
+    location.reload();
+  }
+});
+
 // What htmx cannot show (no network, an error of ours), the browser shows itself: the form is sent
 // the plain way.  It carries the id of its act, so that sending it twice does it once.
 for (const failure of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) {

@@ -1,8 +1,7 @@
 """A night of jobs: what is past its date lapses once a day, whatever the restarts."""
 
 import threading
-from collections.abc import Callable
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,12 +10,15 @@ from sqlalchemy import insert, select
 from app import jobs
 from app.instance import Instance
 from app.models import job_run
+from app.people import failures
+from app.people.models import sign_in_failures
 from ledger import queries
 from ledger.models import entry
 from ledger.moments import Moment
 from tests.app.running import an_instance
 from tests.builders import CALENDAR, a_workshop, a_world, an_order, given, scanned
 from tests.conftest import CREUSE, PARIS, REUNION, moment
+from tests.together import together
 
 LAST_DAY, AFTER = CALENDAR.present_by, date(2021, 2, 8)
 RUNS_AT = ZoneInfo("Indian/Reunion")
@@ -61,7 +63,8 @@ def lapsed(instance: Instance, code: str = "23") -> dict[str | None, int]:
 
 def runs(instance: Instance, code: str = "23") -> list[date]:
     with instance.database.begin(code, read_only=True) as session:
-        return list(session.scalars(select(job_run.c.day).order_by(job_run.c.day)))
+        days = select(job_run.c.day).where(job_run.c.job == "lapse").order_by(job_run.c.day)
+        return list(session.scalars(days))
 
 
 def acts(instance: Instance, code: str = "23") -> int:
@@ -147,13 +150,34 @@ def test_days_of_downtime_are_caught_up(instance, clock):
     jobs.run_once_a_day(instance, "23", "lapse")
     clock.now = at(date(2021, 2, 20), 9, 17)
 
-    assert jobs.run_all(instance, CREUSE) == {"lapse": 2}
+    assert jobs.run_all(instance, CREUSE) == {"lapse": 2, "forget_failures": 0}
 
     assert lapsed(instance) == ALL
-    assert jobs.run_all(instance, CREUSE) == {"lapse": None}
+    assert jobs.run_all(instance, CREUSE) == {"lapse": None, "forget_failures": None}
     with instance.database.begin("23") as session:
         assert jobs.last_run(session, "lapse") == date(2021, 2, 20)
         assert jobs.last_run(session, "other") is None
+
+
+def test_failures_of_sign_ins_are_forgotten_after_a_day_and_no_sooner(instance, clock):
+    def guessed(about: str) -> None:
+        with instance.database.begin("23") as session:
+            assert failures.guess(session, about, now=instance.moment("23")) is None
+
+    def kept() -> int:
+        with instance.database.begin("23", read_only=True) as session:
+            return len(session.execute(select(sign_in_failures.c.digest)).all())
+
+    clock.now = at(LAST_DAY, 23, 59)
+    guessed("somebody who gave up")
+    clock.now = at(AFTER, 0, 4)
+    guessed("somebody who has only begun")
+    clock.now = at(AFTER, 0, 5)
+    assert jobs.run_once_a_day(instance, "23", "forget_failures") == 0
+    clock.now = at(AFTER + timedelta(days=1), 0, 0)
+    assert jobs.run_once_a_day(instance, "23", "forget_failures") == 1
+    assert jobs.run_once_a_day(instance, "23", "forget_failures") is None
+    assert kept() == 1
 
 
 def test_what_a_job_did_is_in_the_log_when_it_ends_on_sqlite(instance, clock):
@@ -164,28 +188,10 @@ def test_what_a_job_did_is_in_the_log_when_it_ends_on_sqlite(instance, clock):
             assert queries.waiting(session) == 0
 
 
-def _together(count: int, work: Callable[[], object]) -> list[object]:
-    barrier, results = threading.Barrier(count), []
-
-    def one() -> None:
-        barrier.wait()
-        try:
-            results.append(work())
-        except BaseException as failure:  # noqa: BLE001 - it is what the test looks at
-            results.append(failure)
-
-    threads = [threading.Thread(target=one) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
-
-
 def test_of_several_processes_at_once_one_does_it(instance, clock):
     clock.now = at(AFTER, 0, 5)
 
-    results = _together(4, lambda: jobs.run_once_a_day(instance, "23", "lapse"))
+    results = together(4, lambda: jobs.run_once_a_day(instance, "23", "lapse"))
 
     assert sorted(results, key=str) == [2, None, None, None]
     assert acts(instance) == 2
@@ -230,7 +236,7 @@ def test_a_constraint_that_a_job_breaks_is_not_taken_for_a_run_of_before(
 
 def test_jobs_that_start_together_leave_every_cent_in_one_place(instance, clock):
     clock.now = at(AFTER, 0, 5)
-    _together(3, lambda: jobs.run_all(instance, CREUSE))
+    together(3, lambda: jobs.run_all(instance, CREUSE))
     with instance.database.begin("23") as session:
         held = {(h.kind, h.party): h.cents for h in queries.holdings(session, ["1"])}
     assert held["stock", None] == held["circulating", None] == 0

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import threading
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -29,6 +28,7 @@ from ledger.sealing import Sealer, key_text, new_key
 from tests.app.postbox import SENDER, Postbox, hangs_up, text_of
 from tests.app.running import FEBRUARY, PASSNUM, an_instance, typed
 from tests.builders import MASTER_KEY, SECRET, a_world, done
+from tests.together import together
 
 
 class Clock:
@@ -71,7 +71,7 @@ def invited(instance: Instance, login: str = "zoe@caf.example", name: str = "ZoÃ
         asked = Invite(new_id(), login, name, Role.ACCOUNTANT)
         given = done(invite(session, asked, inviter=None, by="test", now=now))
         who = UUID(given.facts["person"])
-        code = new_invitation(session, who, now=now)
+        code = new_invitation(session, who, by="test", now=now)
         assert mail_code(session, instance, who, code, now=now)
     return code
 
@@ -142,24 +142,6 @@ def test_a_second_round_sends_nothing_again(instance, box, clock):
     clock.later(days=10)
     assert send_due(instance, "23") == {}
     assert len(box.received) == 1
-
-
-def together(count: int, work) -> list[object]:
-    barrier, results = threading.Barrier(count), []
-
-    def one() -> None:
-        barrier.wait()
-        try:
-            results.append(work())
-        except BaseException as failure:  # noqa: BLE001 - it is what the test looks at
-            results.append(failure)
-
-    threads = [threading.Thread(target=one) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 def test_senders_at_once_send_each_email_once(instance, box):
@@ -369,7 +351,7 @@ def test_a_refusal_of_us_stops_nothing(instance, box, clock):
 def test_a_code_that_opens_nothing_any_more_does_not_leave(instance, box):
     invited(instance)
     with instance.database.begin("23") as session:
-        new_invitation(session, row(instance).person, now=instance.moment("23"))
+        new_invitation(session, row(instance).person, by="test", now=instance.moment("23"))
 
     assert send_due(instance, "23") == {"stopped": 1}
 

@@ -31,6 +31,7 @@ from tests.app.visiting import (
     House,
     Person,
     a_house,
+    plain,
     set_cookies,
 )
 from tests.conftest import ENGINES
@@ -133,7 +134,7 @@ def linked(house: House, there: Running, sub: str, role: Role = Role.MANAGER) ->
     browser = house.browser()
     through(browser, there)
     with house.database.begin("23") as session:
-        code = new_invitation(session, someone.id, now=house.now)
+        code = new_invitation(session, someone.id, by="test", now=house.now)
     browser.send("/connexion/oidc/invitation", {"code": code})
     assert browser.is_in()
     return someone
@@ -146,7 +147,7 @@ def count(house: House, table: Any) -> int:
 
 def is_told(answer: httpx.Response, sentence: str) -> None:
     assert answer.status_code >= 400
-    assert sentence in unescape(answer.text), answer.text
+    assert sentence in plain(answer.text), answer.text
 
 
 def test_the_button_is_there_where_a_provider_is_set(house: House) -> None:
@@ -187,7 +188,7 @@ def test_an_invited_person_links_their_identity_once_then_comes_in(
     wrong = browser.send("/connexion/oidc/invitation", {"code": "7K3M-9QRT-2XVB"})
     assert wrong.status_code == 422
     with house.database.begin("23") as session:
-        code = new_invitation(session, someone.id, now=house.now)
+        code = new_invitation(session, someone.id, by="test", now=house.now)
     assert browser.send("/connexion/oidc/invitation", {"code": code}).status_code == 303
     assert browser.is_in()
     with house.database.begin("23", read_only=True) as session:
@@ -207,7 +208,7 @@ def test_an_invited_person_links_their_identity_once_then_comes_in(
     again = house.browser()
     assert through(again, running).headers["location"] == "/23/"
     assert again.is_in()
-    assert "Employeur annoncé : 22190001400010" in again.get("/compte").text
+    assert "Employeur annoncé : 22190001400010" in plain(again.get("/compte").text)
     # The code was used up.
     running.who("agent-2")
     other = house.browser()
@@ -229,7 +230,7 @@ def test_an_identity_that_nobody_linked_opens_and_leaves_nothing(
     house.clock.at += timedelta(minutes=10)
     someone = house.person(Role.AUDITOR)
     with house.database.begin("23") as session:
-        code = new_invitation(session, someone.id, now=house.now)
+        code = new_invitation(session, someone.id, by="test", now=house.now)
     late = browser.send("/connexion/oidc/invitation", {"code": code})
     is_told(late, "a commencé il y a trop longtemps")
     through(house.browser(), running)

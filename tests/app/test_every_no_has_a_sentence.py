@@ -30,6 +30,7 @@ from app import errors, mediators, messages, pages
 from app.messages import LANGUAGES
 from app.pages import answers, departement, mediator, visitors
 from app.people.roles import Role
+from funding import publics
 from funding.allocation import Funder
 from issuance.hand_outs import Need, Proof
 from ledger.attempts import ACT_REUSED
@@ -230,15 +231,13 @@ def reasons() -> set[str]:
 def site_codes() -> set[str]:
     """Find what may become of a row of a list of sites."""
     found = set[str]()
-    for tree in trees(mednum, mednum_cells):
+    for tree in trees(mednum, mednum_cells, import_sites):
         for function in functions(tree):
             if function.name in {"_refusal", "siret_trouble"}:
                 returned = [n for n in ast.walk(function) if isinstance(n, ast.Return)]
                 found |= {word for node in returned for word in told_by(node.value)}
         for cleaned in calls(tree, "Cleaned"):
             found |= words(cleaned.args[1])
-    for report in calls(trees(import_sites)[0], "RowReport"):
-        found |= words(report.args[3])
     return found
 
 
@@ -290,6 +289,7 @@ def keys() -> frozenset[str]:
         "pass_text": {state.value for state in State},
         "role": {role.value for role in Role},
         "proof": {*get_args(Proof)},
+        "public": {*publics.KNOWN},
         "need": {*get_args(Need)},
         "workshop_kind": {*get_args(Kind)},
         "verdict_title": good_verdicts() | scan_codes(),
@@ -349,7 +349,7 @@ def kinds_asked_for() -> set[str]:
     """Find the kinds of words and sentences that code and pages ask for."""
     found = set[str]()
     for tree in trees(*modules(app)):
-        for asked in calls(tree, "word"):
+        for asked in calls(tree, "word", "word_or_code"):
             found |= words(asked.args[0])
         for asked in calls(tree, "text"):
             of_ours = ast.unparse(asked.func) != "text"  # not SQLAlchemy's
@@ -357,7 +357,7 @@ def kinds_asked_for() -> set[str]:
                 found |= {word.rstrip(".") for word in words(asked.args[0].values[0])}
     for call in page_calls():
         name = getattr(call.node, "attr", "")
-        if name == "word" and isinstance(call.args[0], nodes.Const):
+        if name in {"word", "word_or_code"} and isinstance(call.args[0], nodes.Const):
             found.add(call.args[0].value)
         elif name == "text" and isinstance(call.args[0], nodes.Concat):
             found |= {part.value.rstrip(".") for part in call.args[0].find_all(nodes.Const)}
@@ -401,7 +401,7 @@ def test_the_codes_are_found_where_they_are_made() -> None:
     assert {
         "conforme",
         "Scan du pass {serial} annulé.",
-        "Vous avez un pass ?",
+        "Vous avez un pass\u202f?",
     } <= texts().keys()
 
 
@@ -538,7 +538,7 @@ def test_an_amount_and_a_reason_are_told_in_words() -> None:
         " Commandez moins de carnets."
     )
     assert m.refusal("keys_locked", {"reason": "no_secret"}).startswith(
-        "Les clés restent fermées : le secret manque."
+        "Les clés restent fermées\xa0: le secret manque."
     )
 
 

@@ -11,16 +11,21 @@ from typing import Any
 import httpx
 import pyotp
 import pytest
+from sqlalchemy import select
 
 from app.messages import messages
 from app.people import failures, second_factor, sessions, signing_in
 from app.people.failures import SignInSlowed
 from app.people.memberships import memberships
-from app.people.models import invitation, membership, sign_in_failures
+from app.people.models import invitation, membership, sign_in_failures, web_session
 from app.people.roles import Role
 from app.people.signing_in import SignInRefused
+from ledger import canonical
 from ledger.identifiers import new_id
+from ledger.models import entry
+from ledger.refusal import Refusal
 from tests.app.visiting import (
+    CHEAP,
     PASSWORD,
     Browser,
     House,
@@ -48,7 +53,14 @@ def is_at_the_door(answer: httpx.Response) -> bool:
 
 def _guess(house: House, login: str, password: str = WRONG) -> Any:
     with house.database.begin("23") as session:
-        return signing_in.sign_in(session, login, password, device="test", now=house.now)
+        guess = signing_in.guess(session, login, now=house.now)
+    if isinstance(guess, Refusal):
+        return guess
+    proved = signing_in.verify(guess, password)
+    if isinstance(proved, Refusal):
+        return proved
+    with house.database.begin("23") as session:
+        return signing_in.sign_in(session, proved, device="test", now=house.now)
 
 
 def _roles(house: House, who: Person) -> set[Role]:
@@ -400,9 +412,57 @@ def test_two_first_failures_at_once_are_both_counted(house):
 
 def test_guesses_sent_at_once_are_no_more_guesses(house):
     login = house.person(Role.MANAGER).login
-    assert isinstance(_guess(house, login), SignInRefused)
     told = _at_once(12, lambda: _guess(house, login))
-    assert sorted(t.code for t in told) == ["sign_in_refused"] * 4 + ["sign_in_slowed"] * 8
+    assert sorted(t.code for t in told) == ["sign_in_refused"] * 5 + ["sign_in_slowed"] * 7
+
+
+def test_codes_sent_at_once_are_no_more_guesses(house):
+    someone = house.person(Role.MANAGER)
+    house.telephone(someone)
+    thief = house.half_entered(someone)
+    with house.database.begin("23") as session:
+        open_one = sessions.recall(session, thief.token, now=house.now)
+
+    def guessed() -> Any:
+        with house.database.begin("23") as session:
+            return second_factor.prove(
+                session, open_one, "000000", sealer=SEALER, now=house.now
+            )
+
+    told = _at_once(12, guessed)
+    assert (
+        sorted(t.code for t in told) == ["sign_in_slowed"] * 7 + ["wrong_second_factor"] * 5
+    )
+
+
+def test_the_counter_goes_on_while_a_password_is_verified(house, monkeypatch):
+    someone = house.person(Role.MANAGER)
+    written = []
+
+    class Slow:
+        def verify_and_update(self, typed: str, kept: str) -> tuple[bool, str | None]:
+            # Somebody else writes in the meantime: this would wait for an open transaction.
+            written.append(house.person(Role.MEDIATOR, entered=False))
+            return CHEAP.verify_and_update(typed, kept)
+
+    monkeypatch.setattr(signing_in, "_hasher", Slow())
+    assert house.browser().sign_in(someone.login).status_code == 303
+    assert house.browser().sign_in(someone.login, WRONG).status_code == 422
+    assert len(written) == 2
+
+
+def test_a_password_that_changes_while_it_is_verified_opens_nothing(house):
+    someone = house.person(Role.MANAGER)
+    with house.database.begin("23") as session:
+        guess = signing_in.guess(session, someone.login, now=house.now)
+    proved = signing_in.verify(guess, PASSWORD)
+    with house.database.begin("23") as session:
+        signing_in.set_password(session, someone.id, ANOTHER, now=house.now)
+
+    with house.database.begin("23") as session:
+        told = signing_in.sign_in(session, proved, device="test", now=house.now)
+    assert isinstance(told, SignInRefused)
+    assert house.count(web_session, web_session.c.person == someone.id) == 0
 
 
 def test_five_wrong_codes_slow_the_second_proof_of_one_person_down(house):
@@ -717,3 +777,41 @@ def test_a_code_is_not_given_for_somebody_who_also_holds_a_role_beyond_ones_own(
     assert house.count(invitation) == before
     made = manager.post("/personnes/code", membership=str(both.membership))
     assert len(codes_on(made.text)) == 1
+
+
+@pytest.mark.parametrize("role", ["accountant", "authorising_officer", "manager"])
+def test_nobody_gives_themselves_a_role(house, role):
+    someone = house.person(Role.MANAGER)
+    house.person(Role.MEDIATOR, someone.login)
+    browser = house.entered(someone)
+    before = house.count(membership), house.count(invitation)
+
+    told = browser.post(
+        "/personnes", login=f" {someone.login.upper()} ", name="x", role=role
+    )
+
+    assert told.status_code == 422
+    assert messages("fr").refusal("role_for_oneself") in unescape(told.text)
+    assert (house.count(membership), house.count(invitation)) == before
+    assert _roles(house, someone) == {Role.MANAGER, Role.MEDIATOR}
+
+
+def test_who_gave_a_code_to_whom_is_told_by_the_ledger_and_the_code_is_not(house):
+    def given() -> list[dict[str, Any]]:
+        with house.database.begin("23", read_only=True) as session:
+            chosen = select(entry.c.body).where(entry.c.kind == "code_given")
+            return [canonical.decode(body) for body in session.scalars(chosen)]
+
+    manager, someone = house.person(Role.MANAGER), house.person(Role.MEDIATOR)
+    browser, before = house.entered(manager), len(given())
+    fields = {"membership": str(someone.membership)}
+    [code] = codes_on(browser.post("/personnes/code", **fields).text)
+    assert browser.post("/personnes/lettre", **fields).status_code == 200
+
+    said = [
+        body
+        for body in given()
+        if body["facts"] == {"person": str(someone.id)} and body["actor"] == str(manager.id)
+    ]
+    assert (len(said), len(given())) == (2, before + 2)
+    assert code not in str(said)

@@ -526,17 +526,43 @@ def test_a_reconciliation_looks_back_in_the_world_and_in_the_books(counter):
 
     assert used(as_of="2020-02-02") == 0
     assert used(as_of="2020-02-03") == used() >= 1000
-    assert used(known_by="2019-12-31", as_of="2020-02-03") == 0
     assert used(known_by="2020-02-04") == used()
-    for wrong in ({"as_of": "hier"}, {"known_by": "2020-13-01"}):
+    # The log of that day knew of no tranche, nor of a call.
+    before = {"known_by": "2019-12-31", "as_of": "2020-02-03"}
+    problem(counter.get("/reconciliations/T1", **before), 404, "not_found")
+    problem(counter.get("/reconciliations", call="AAP", **before), 404, "not_found")
+    for wrong in ({"as_of": "hier"}, {"known_by": "2020-13-01"}, {"log_size": "beaucoup"}):
         problem(counter.get("/reconciliations/T1", **wrong), 400, "malformed")
+
+
+def test_a_reconciliation_of_a_log_size_stays_the_same(counter):
+    counter.post("/scans", [counter.scan(counter.a_pass())])
+    counter.sequenced()
+    [now] = counter.get("/reconciliations/T1").json()["tranches"]
+    size = now["log_size"]
+    first = counter.get("/reconciliations/T1", log_size=size)
+
+    counter.post("/scans", [counter.scan(counter.a_pass())])
+    counter.sequenced()
+
+    assert counter.get("/reconciliations/T1", log_size=size).content == first.content
+    [then] = first.json()["tranches"]
+    assert then["not_yet_logged"] is None
+    assert {**then, "known_by": 0, "not_yet_logged": 0} == {**now, "known_by": 0}
+    [later] = counter.get("/reconciliations/T1").json()["tranches"]
+    assert later["used_cents"] == then["used_cents"] + 1000
+    for wrong in (-1, 10**30):
+        answer = counter.get("/reconciliations/T1", log_size=wrong)
+        problem(answer, 404, "no_such_log_size")
+    both = {"log_size": size, "known_by": "2020-02-01"}
+    problem(counter.get("/reconciliations/T1", **both), 400, "known_by_twice")
 
 
 @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
 def test_a_reconciliation_of_the_ends_of_time_is_one_too(counter, day):
     for asked in ({"as_of": day}, {"known_by": day}):
         answer = counter.get("/reconciliations/T1", **asked)
-        assert answer.status_code in (200, 400), answer.text
+        assert answer.status_code in (200, 400, 404), answer.text
 
 
 def test_a_tranche_that_is_not_there_is_not_found(counter):

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import app.demo
+from app.jobs import JOBS
 from tests.app.running import PASSNUM, Printed, environment, passnum, typed
 from tests.conftest import NUMBERS
 
@@ -179,7 +180,9 @@ def test_a_whole_year_is_told_by_commands_alone(founded, tmp_path):
     assert used("--as-of", f"{TODAY:%d/%m/%Y}") == 3000
     assert used("--known-by", TODAY, "--as-of", YESTERDAY) == 0
     assert used("--known-by", TODAY) == 3000
-    assert run("jobs", "--once").out.count("\n") == 1
+    assert used("--log-size", tranche["log_size"]) == 3000
+    assert used("--log-size", tranche["log_size"], "--as-of", YESTERDAY) == 0
+    assert run("jobs", "--once").out.count("\n") == len(JOBS)
     assert len(run("audit").out.splitlines()) >= 7
 
 
@@ -341,6 +344,9 @@ REFUSALS = [
     ("malformed_departement", ["call", "list", "-d", "../23"]),
     ("not_found", ["reconcile", "T9"]),
     ("not_found", ["reconcile", "--call", "NONE"]),
+    ("no_such_log_size", ["reconcile", "T1", "--log-size", "99999"]),
+    ("no_such_log_size", ["reconcile", "T1", "--log-size", "-1"]),
+    ("known_by_twice", ["reconcile", "--log-size", "1", "--known-by", "2020-01-01"]),
     ("not_found", ["order", "place", "T9", "--carnets", "1"]),
     ("not_found", ["order", "activate", "9", "--commitment", "x"]),
     ("not_found", ["order", "make", "9"]),
@@ -449,7 +455,7 @@ def test_a_no_is_told_in_french_and_in_english_on_request(run):
         assert told.stdout == ""
         assert told.stderr.endswith(" [not_found]\n")
         assert "Traceback" not in told.stderr
-    assert french.stderr.startswith("« T9 » n'existe pas ici.")
+    assert french.stderr.startswith("«\xa0T9\xa0» n'existe pas ici.")
     assert french.stderr != english.stderr
     assert "«" not in english.stderr
 

@@ -18,6 +18,7 @@ from litestar.testing import TestClient
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from app.database import Database, FilesPlace
 from app.pages.visitors import Visitor
@@ -26,6 +27,8 @@ from app.people.memberships import Invite, invite, new_invitation
 from app.people.models import invitation, membership, person, web_session
 from app.people.roles import AT_A_DESK, AT_A_SITE, Role
 from app.web import create_app
+from app.works.models import work as works
+from app.works.site_lists import ask_import, count_rows
 from issuance.desks import OpenDesk, open_desk
 from issuance.models import handed_out
 from ledger.identifiers import new_id
@@ -36,6 +39,19 @@ from tests.app.running import FEBRUARY, a_database, an_instance
 from tests.builders import SEALER, World, a_workshop, a_world, an_order, done, given
 from tests.conftest import ENGINES, PARIS, moment
 
+# What anyone may read of a log, with and without the code of the département: for programs, and
+# there once a checkpoint is published.
+OF_THE_LOG = frozenset(
+    before + path
+    for before in ("", "/{departement:str}")
+    for path in (
+        "/checkpoint",
+        "/policy",
+        "/tile/{level:str}/{rest:path}",
+        "/proof/{entry:uuid}",
+        "/receipt/{entry:uuid}",
+    )
+)
 PASSWORD = "une phrase assez longue"
 # Good enough to tell a right password from a wrong one, where the hash is not the point.
 CHEAP = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
@@ -71,6 +87,7 @@ class House:
     world: World
     serials: list[str]
     workshop: str
+    work: str
     cast: dict[Role, Person] = field(default_factory=dict)
 
     @property
@@ -136,7 +153,7 @@ class House:
     def code(self, who: Person, at: str = "23") -> str:
         """A new code of invitation for someone."""
         with self.database.begin(at) as session:
-            return new_invitation(session, who.id, now=self.now)
+            return new_invitation(session, who.id, by="test", now=self.now)
 
     def accept(self, code: str, chosen: str, at: str = "23") -> httpx.Response:
         """Somebody's answer when they choose a password with a code."""
@@ -243,6 +260,38 @@ class Browser:
         return self.get("/compte").status_code == 200
 
 
+def a_list(*rows: str) -> bytes:
+    """A list of sites: a header line, and these rows."""
+    header = "id,pivot,nom,commune,code_postal,adresse,date_maj"
+    return "\n".join([header, *rows, ""]).encode()
+
+
+def an_import(
+    session: Session, data: bytes = b"", *, now: Moment, all_or_nothing: bool = False
+) -> UUID:
+    """An import of a list of sites that was asked for, and waits."""
+    which = new_id()
+    data = data or a_list("lieu-3,,Médiathèque 3,Guéret,23000,1 rue de la Paix,2020-01-01")
+    asked = ask_import(
+        session,
+        which,
+        data,
+        rows=count_rows(data),
+        file="lieux.csv",
+        programme_code="tela",
+        all_or_nothing=all_or_nothing,
+        by="test",
+        now=now,
+    )
+    assert asked
+    return which
+
+
+def plain(page: str) -> str:
+    """What a page says, its entities read and each space a plain one."""
+    return " ".join(unescape(page).split())
+
+
 def codes_on(page: str) -> list[str]:
     """The invitation and recovery codes that a page shows."""
     return re.findall(r"<code>([0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4})</code>", page)
@@ -250,7 +299,11 @@ def codes_on(page: str) -> list[str]:
 
 def rooms(house: House) -> list[tuple[str, str, str]]:
     """Method, path inside a département, and door, of every page and form; with ids that are there."""
-    filled = {"{tranche:str}": "T1", "{workshop_id:uuid}": house.workshop}
+    filled = {
+        "{tranche:str}": "T1",
+        "{workshop_id:uuid}": house.workshop,
+        "{work_id:uuid}": house.work,
+    }
     found = []
     for route in house.http.app.routes:
         path = route.path.removeprefix("/{departement:str}")
@@ -279,7 +332,7 @@ def forms(house: House, *, open_too: bool = False) -> list[str]:
 
 def everything(house: House) -> list[int]:
     """How much there is of all that a form could change."""
-    tables = (entry, membership, person, invitation, workshops, handed_out)
+    tables = (entry, membership, person, invitation, workshops, handed_out, works)
     open_ones = house.count(web_session, web_session.c.closed_at.is_(None))
     return [open_ones, *(house.count(table) for table in tables)]
 
@@ -315,10 +368,11 @@ def a_house(
             workshop = str(a_workshop(session))
             desk = OpenDesk(new_id(), "CCAS", "CCAS de Guéret", "Accueil", ("tela",))
             done(open_desk(session, desk, by="test", now=moment("2020-01-06")))
+            work = an_import(session, now=moment("2020-02-03"))
         clock = Clock()
         app = create_app(an_instance(database, folder, clock))
         with TestClient(app, raise_server_exceptions=False, **client) as http:
-            yield House(http, database, clock, world, serials, workshop)
+            yield House(http, database, clock, world, serials, workshop, str(work))
 
 
 @pytest.fixture(params=ENGINES, scope="module")

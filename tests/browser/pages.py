@@ -77,6 +77,8 @@ def fill(form: Locator, name: str, value: str) -> None:
         form.locator(f'[name="{name}"][value="{value}"]').check()
     elif kind == "select-one":
         inputs.select_option(value)
+    elif kind == "file":
+        inputs.set_input_files(value)
     else:
         inputs.fill(value)
 
@@ -223,6 +225,19 @@ PAGES = (
     Shown("tranche-unused", "tranche.html", "/23/tranches/ESSAI", "audit"),
     Shown("sites", "sites.html", "/23/lieux", "compta"),
     Shown("sites-none", "sites.html", "/19/lieux", "debut@19"),
+    Shown("site-import", "site_import.html", "/23/lieux/import", "gestion"),
+    Shown("site-import-no-programme", "site_import.html", "/19/lieux/import", "debut@19"),
+    Shown(
+        "site-import-wrong", "site_import.html", "/23/lieux/import", "gestion",
+        then=send("/lieux/import", file=lambda site: site.a_file("lieux.xlsx")),
+    ),
+    Shown("work-waiting", "work.html", lambda site: site.works["waiting"], "attente@87"),
+    Shown("work-late", "work.html", lambda site: site.works["late"], "attente@87"),
+    Shown("work-running", "work.html", lambda site: site.works["running"], "attente@87"),
+    Shown("work-finished", "work.html", lambda site: site.works["finished"], "gestion"),
+    Shown("work-good", "work.html", lambda site: site.works["good"], "gestion"),
+    Shown("work-refused", "work.html", lambda site: site.works["refused"], "gestion"),
+    Shown("work-failed", "work.html", lambda site: site.works["failed"], "gestion"),
     Shown("people", "people.html", "/23/personnes", "gestion"),
     Shown("people-done", "people.html", "/23/personnes?fait=role_given", "gestion"),
     Shown("people-of-a-site", "people.html", "/23/personnes", "responsable"),

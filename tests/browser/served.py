@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,7 +14,7 @@ from uuid import UUID
 import httpx
 import pyotp
 from playwright.sync_api import Browser, BrowserContext
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.demo import demonstration
 from app.demo.creuse import CODE
@@ -25,7 +26,11 @@ from app.people.roles import Role
 from app.people.second_factor import begin_totp, check_totp, new_recovery_codes
 from app.people.signing_in import set_password
 from app.registry import Departement
+from app.works.doing import Worker
+from app.works.kinds import KINDS
+from app.works.models import work
 from funding.models import tranche
+from funding.operations import StartProgramme, start_programme
 from issuance import codes
 from issuance.models import delivery, handed_out, voucher, voucher_order
 from issuance.serials import Serial
@@ -34,11 +39,23 @@ from redemption.counter import Device
 from redemption.models import site
 from redemption.workshops import OpenWorkshop, open_workshop
 from tests.app.running import PASSNUM, environment
+from tests.app.visiting import a_list, an_import
 from tests.builders import done
 from tests.oidc.running import CLIENT_SECRET, Running, provider
 
 # A département where nothing has happened yet: what a manager sees on the first day.
 EMPTY = Departement("19", "Corrèze", "Europe/Paris", "PASS.CORREZE.EXAMPLE")
+
+# Another, where nobody does what is asked for: works stay as they are.
+IDLE = Departement("87", "Haute-Vienne", "Europe/Paris", "PASS.HAUTE-VIENNE.EXAMPLE")
+SITES = (
+    "lieu-a,35600000000048,La Quincaillerie,Guéret,23000,1 rue du Pont,2020-01-01",
+    "lieu-b,35600000000048,MEDIATHEQUE  de Felletin,Felletin CEDEX,23500,2 place de la Mairie,01/02/2020",
+    "lieu-c,,Tiers-lieu de Crocq,Crocq,23260,3 rue du Four,2020-01-01",
+    "lieu-c,,Tiers-lieu de Crocq,Crocq,23260,3 rue du Four,2020-01-01",
+    "lieu-d,,Espace public numérique intercommunal de la Haute Marche,Aubusson,2320,4 rue du Moulin,2020-01-01",
+    ",,,,,,2020-01-01",
+)
 
 
 @dataclass
@@ -56,6 +73,8 @@ class Served:
     workshop: str = ""
     workshop_not_accredited: str = ""
     recovery: dict[str, str] = field(default_factory=dict)
+    works: dict[str, str] = field(default_factory=dict)  # the path of each
+    folder: Path = Path()
 
     @property
     def password(self) -> str:
@@ -107,7 +126,7 @@ class Served:
         """Return the code of a new invitation for someone."""
         with self.instance.database.begin(CODE) as session:
             who = session.scalars(select(person.c.id).where(person.c.login == login)).one()
-            return new_invitation(session, who, now=self.instance.moment(CODE))
+            return new_invitation(session, who, by="test", now=self.instance.moment(CODE))
 
     def dismiss(self, login: str) -> None:
         """End all the roles of someone, who keeps an account."""
@@ -133,6 +152,28 @@ class Served:
             now, sealer = self.instance.moment(CODE), self.instance.sealer
             assert check_totp(session, who, typed, sealer=sealer, now=now)
             return new_recovery_codes(session, who)
+
+    def a_file(self, name: str, data: bytes = b"PK\x03\x04") -> str:
+        """Write a file, and return its path."""
+        path = self.folder.with_name(name)
+        path.write_bytes(data)
+        return str(path)
+
+    def ask(self, name: str, *rows: str, at: str = CODE, **more: Any) -> UUID:
+        """Ask for the import of a list of sites, and note the path of its page."""
+        with self.instance.database.begin(at) as session:
+            now = self.instance.moment(at)
+            which = an_import(session, a_list(*rows), now=now, **more)
+        self.works[name] = f"/{at}/travaux/{which}"
+        return which
+
+    def work(self, *, pieces: int = 100) -> None:
+        """Do what was asked for in the Creuse, or some pieces of it."""
+        worker = Worker(self.instance, KINDS)
+        for _ in range(pieces):
+            if not worker.step(CODE):
+                break
+        worker.let_go()
 
     def open_workshop(self, place: str) -> str:
         """Open a workshop of today, and return the path of its page."""
@@ -167,11 +208,13 @@ class Served:
 def served(folder: Path) -> Iterator[Served]:
     """Make the demonstration, people it fills more rooms with, and serve it until the tests end."""
     instance = demonstration.prepare(folder, messages("fr"), lambda _said: None)
-    instance.database.add_departement(EMPTY)
+    for another in (EMPTY, IDLE):
+        instance.database.add_departement(another)
     port = _free_port()
-    here = Served(f"http://127.0.0.1:{port}", instance, _access(folder))
+    here = Served(f"http://127.0.0.1:{port}", instance, _access(folder), folder=folder)
     _people(here)
     _count(here)
+    _works(here)
     command = [
         PASSNUM,
         "serve",
@@ -276,6 +319,35 @@ def _count(here: Served) -> None:
     here.given = Serial.parse(here.in_hand[0]).carnet
     shown = {chosen["serial"] for chosen in here.access["passes"].values()}
     here.in_hand = [serial for serial in here.in_hand if serial not in shown]
+
+
+def _works(here: Served) -> None:
+    """Ask for works in every state that a page shows."""
+    here.ask("finished", *SITES)
+    here.ask("good", SITES[0])
+    here.ask("refused", *SITES, all_or_nothing=True)
+    here.work()
+    here.ask("failed", *SITES)
+    Worker(here.instance, {}).step(CODE)
+
+    here.invite(
+        "attente", "Gestion de la Haute-Vienne", Role.MANAGER, departement=IDLE.code
+    )
+    here.instance.drain(IDLE.code)
+    with here.instance.database.begin(IDLE.code) as session:
+        asked = StartProgramme(new_id(), "tela", "Réseau Tela")
+        done(start_programme(session, asked, by="test", now=here.instance.moment(CODE)))
+    many = [SITES[0].replace("lieu-a", f"lieu-{n}") for n in range(123)]
+    running = here.ask("running", *many, at=IDLE.code)
+    Worker(here.instance, KINDS).step(IDLE.code)
+    waiting = here.ask("waiting", *many, at=IDLE.code)
+    late = here.ask("late", *many, at=IDLE.code)
+    some_time = here.instance.moment(CODE).at
+    with here.instance.database.begin(IDLE.code) as session:
+        held = {"holder": new_id(), "held_until": some_time + timedelta(days=9)}
+        session.execute(update(work).where(work.c.id.in_([running, waiting])).values(held))
+        before = {"asked_at": some_time - timedelta(hours=1)}
+        session.execute(update(work).where(work.c.id == late).values(before))
 
 
 def _free_port() -> int:

@@ -5,9 +5,10 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.app.visiting import a_list
 from tests.browser.keyboard import Keyboard, LostFocus
 from tests.browser.pages import send
-from tests.browser.served import Served
+from tests.browser.served import SITES, Served
 
 
 @pytest.fixture
@@ -79,6 +80,44 @@ def test_a_mediator_opens_a_workshop_and_uses_a_pass(keyboard, page, site):
     keyboard.enter(token)
     expect(page.locator(".verdict.no")).to_be_visible()
     assert keyboard.is_at(token)
+
+
+def test_a_manager_sends_a_list_of_sites_and_stays_where_they_are_while_it_goes_on(
+    keyboard, page, site
+):
+    rows = [SITES[0].replace("lieu-a", f"clavier-{n}") for n in range(100)]
+    file = site.a_file("clavier.csv", a_list(*rows))
+    sign_in(keyboard, site, "gestion")
+    page.goto("/23/lieux")
+    keyboard.enter(page.locator("main a[href$='/lieux/import']"))
+
+    keyboard.go_to(page.locator("#file"))
+    # What a browser opens then is no page: the file is given past it.
+    page.locator("#file").set_input_files(file)
+    keyboard.go_to(page.locator("#programme"))
+    keyboard.press("ArrowDown")
+    keyboard.go_to(page.locator("#mode"))
+    keyboard.press("ArrowDown")
+    expect(page.locator("[name=mode][value=all]")).to_be_checked()
+    keyboard.enter(page.locator("main form button"))
+
+    progress, heard = page.locator("progress"), page.locator("#heard")
+    expect(progress).to_have_attribute("value", "0")
+    stay = page.locator(".crumbs a").first
+    keyboard.go_to(stay)
+    site.work(pieces=1)
+    expect(progress).to_have_attribute("value", "40")
+    expect(heard).to_have_text(re.compile("25"))
+    assert keyboard.is_at(stay), "what is replaced takes nobody's place away"
+
+    site.work()
+    expect(page.locator("tbody tr")).to_have_count(len(rows))
+    expect(progress).to_have_count(0)
+    expect(heard).to_have_text("L'import est terminé.")
+    expect(page).to_have_title(re.compile("Terminé"))
+    assert keyboard.is_at(stay)
+    keyboard.enter(page.locator(".sort a[href$='tri=nom']"))
+    keyboard.go_to(page.locator(".actions a").last)
 
 
 def test_the_skip_link_goes_past_what_every_page_repeats(keyboard, page, visit, site):

@@ -3,7 +3,9 @@
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.app.visiting import a_list
 from tests.browser.pages import HAND_OUT, a_pass_to_use, send, use
+from tests.browser.served import SITES
 
 
 @pytest.fixture
@@ -55,6 +57,20 @@ def test_a_manager_invites_someone_who_comes_in(page, site):
     word = "une phrase de passe"
     send("/invitation", code=code, password=word, password_again=word)(page, site)
     expect(page.locator("h1")).to_contain_text("Sans Script")
+
+
+def test_a_manager_sends_a_list_of_sites_and_reads_what_came_of_it(page, site):
+    enter(page, site, "gestion")
+    page.goto("/23/lieux")
+    page.locator("main a[href$='/lieux/import']").click()
+    file = site.a_file("sans-script.csv", a_list(*SITES))
+    send("/lieux/import", file=file, programme="tela", mode="each")(page, site)
+    expect(page.locator("progress")).to_have_attribute("value", "0")
+
+    site.work()
+    page.get_by_role("button", name="Actualiser").click()
+    expect(page.locator(".flash")).to_contain_text("refusées")
+    expect(page.locator("tbody tr")).to_have_count(len(SITES))
 
 
 def test_a_mistake_is_told_and_nothing_typed_is_lost(page, site):

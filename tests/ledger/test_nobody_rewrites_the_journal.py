@@ -46,7 +46,7 @@ def as_superuser(database, request):
 @pytest.mark.parametrize("table", JOURNAL)
 @pytest.mark.parametrize("statement", ["UPDATE {t} SET {c} = {c}", "DELETE FROM {t}"])
 def test_no_role_changes_a_row(written, table, statement):
-    column = {"account": "kind", "log_leaf": "leaf_hash", "checkpoint": "note"}.get(
+    column = {"account": "kind", "log_leaf": "leaf_hash", "checkpoint": "root"}.get(
         table, "id"
     )
     for role in ("app", "sequencer", "owner"):
@@ -60,7 +60,7 @@ def test_no_role_changes_a_row(written, table, statement):
 @pytest.mark.parametrize("table", JOURNAL)
 def test_no_superuser_changes_a_row_by_mistake(written, request, table):
     engine = as_superuser(written, request)
-    column = {"account": "kind", "log_leaf": "leaf_hash", "checkpoint": "note"}.get(
+    column = {"account": "kind", "log_leaf": "leaf_hash", "checkpoint": "root"}.get(
         table, "id"
     )
     statements = [f"UPDATE {table} SET {column} = {column}", f"DELETE FROM {table}"]

@@ -1,0 +1,1 @@
+"""What the log shows the world: checkpoints, tiles, proofs, receipts; and the witnesses it asks."""
