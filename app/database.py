@@ -14,6 +14,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app import registry
@@ -63,6 +64,16 @@ class DepartementExists(Refusal):
     """The département is on this instance already."""
 
     code = "departement_exists"
+
+    departement: str
+
+
+@dataclass(eq=False)
+class DepartementReadOnly(Refusal):
+    """The département came from a coffre alone: it is there to be read, and takes nothing."""
+
+    code = "departement_read_only"
+    kept = False
 
     departement: str
 
@@ -249,7 +260,12 @@ class Database:
     def begin(
         self, code: str, role: Role = "app", *, read_only: bool = False
     ) -> Iterator[Session]:
-        """Open the one visible transaction: committed at the end of the block, undone by an exception."""
+        """Open the one visible transaction: committed at the end of the block, undone by an exception.
+
+        Raises `DepartementReadOnly` for one that only the owner may write to.
+        """
+        if not read_only and role != "owner" and self.departement(code).read_only:
+            raise DepartementReadOnly(code)
         with (
             self.place.connection(code, role, read_only=read_only) as connection,
             Session(
@@ -272,6 +288,10 @@ class Database:
             return self._known[code]
         except KeyError:
             raise UnknownDepartement(code) from None
+
+    def working_departements(self) -> list[Departement]:
+        """Return the départements where something may happen."""
+        return [tenant for tenant in self.departements() if not tenant.read_only]
 
     def known_departements(self) -> list[Departement]:
         """Return the départements that were asked for so far, from memory."""
@@ -306,6 +326,22 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.place.close()
+
+
+def first_failure(error: OperationalError) -> OperationalError:
+    """Return what went wrong first: SQLite undoes all, and what would undo a part then fails too."""
+    before = error.__context__
+    while before is not None:
+        if isinstance(before, OperationalError):
+            error = before
+        before = before.__context__
+    return error
+
+
+def is_out_of_service(error: OperationalError) -> bool:
+    """Tell a database that cannot work just now (full, locked, gone) from one that we asked nonsense."""
+    code = getattr(first_failure(error).orig, "sqlite_errorcode", None)
+    return code != sqlite3.SQLITE_ERROR
 
 
 def bootstrap_sql(code: str) -> list[str]:

@@ -29,9 +29,10 @@ class Departements(Controller):
         call: FromQuery[str | None] = None,
         as_of: FromQuery[date | None] = None,
         known_by: FromQuery[date | None] = None,
+        log_size: FromQuery[int | None] = None,
     ) -> dict[str, Any]:
-        """Reconcile all tranches, or those of a call, with their sum."""
-        return self._reconciled(bearer, serving, None, call, as_of, known_by)
+        """Reconcile all tranches, or those of a call, with their sum; the bounds are those of one."""
+        return self._reconciled(bearer, serving, None, call, as_of, known_by, log_size)
 
     @get("/{tranche:str}", sync_to_thread=True)
     def one(
@@ -41,9 +42,13 @@ class Departements(Controller):
         serving: NamedDependency[Serving],
         as_of: FromQuery[date | None] = None,
         known_by: FromQuery[date | None] = None,
+        log_size: FromQuery[int | None] = None,
     ) -> dict[str, Any]:
-        """Reconcile one tranche; `as_of` is a day in the world, `known_by` one of the books."""
-        return self._reconciled(bearer, serving, tranche, None, as_of, known_by)
+        """Reconcile one tranche; `as_of` is a day in the world, `known_by` one of the books.
+
+        Instead of a day of the books, `log_size` says how many entries of the log count.
+        """
+        return self._reconciled(bearer, serving, tranche, None, as_of, known_by, log_size)
 
     def _reconciled(
         self,
@@ -53,6 +58,7 @@ class Departements(Controller):
         call: str | None,
         as_of: date | None,
         known_by: date | None,
+        log_size: int | None,
     ) -> dict[str, Any]:
         bearer.be("departement")
         code = bearer.departement
@@ -64,6 +70,7 @@ class Departements(Controller):
                 call=call,
                 as_of=as_of,
                 known_by=known_by,
+                log_size=log_size,
                 proof=False,
             )
         told: dict[str, Any] = as_json(found, call)

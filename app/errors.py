@@ -16,7 +16,9 @@ from litestar.status_codes import (
     HTTP_500_INTERNAL_SERVER_ERROR,
     HTTP_503_SERVICE_UNAVAILABLE,
 )
+from sqlalchemy.exc import OperationalError
 
+from app.database import is_out_of_service
 from app.gathering import CounterClosedError
 from app.messages import Messages, messages
 from ledger.attempts import Answer, facts_of
@@ -139,6 +141,19 @@ def broken(request: "Request[Any, Any, Any]", error: Exception) -> Response[byte
     log.error("a request failed: %s", type(error).__name__, exc_info=error)
     sentence = language_of(request).refusal("failed", {})
     return problem(HTTP_500_INTERNAL_SERVER_ERROR, "failed", sentence)
+
+
+def unavailable(
+    request: "Request[Any, Any, Any]", error: OperationalError
+) -> Response[bytes]:
+    """Tell that the data cannot be reached or written just now: the same request can be sent again."""
+    if not is_out_of_service(error):
+        return broken(request, error)
+    log.error("the database does not do its work: %s", type(error.orig).__name__)
+    sentence = language_of(request).refusal("unavailable", {})
+    response = problem(HTTP_503_SERVICE_UNAVAILABLE, "unavailable", sentence)
+    response.headers["Retry-After"] = "30"
+    return response
 
 
 def closing(

@@ -97,7 +97,7 @@ def schedule(instance: Instance) -> BackgroundScheduler:
     00:05, because 02:30 happens twice one night a year, and not at all on another.
     """
     scheduler = BackgroundScheduler(timezone="UTC")
-    for tenant in instance.database.departements():
+    for tenant in instance.database.working_departements():
         scheduler.add_job(
             run_all,
             CronTrigger(hour=0, minute=5, timezone=tenant.zone),

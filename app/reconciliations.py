@@ -1,11 +1,13 @@
 """A reconciliation as people and machines read it: a page of text, a CSV file, JSON."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from app.messages import Messages
+from app.spreadsheets import csv_text
 from funding.queries import FunderPart
 from redemption.reconciliation import Reconciliation, of_call
 
@@ -36,6 +38,17 @@ CSV_TITLES = (
     "date_arrete",
     "hash_journal",
 )
+
+
+def printed(
+    found: Sequence[Reconciliation], call: str | None, form: str, messages: Messages
+) -> str:
+    """Return what is printed: a page of text, or the whole of a CSV or JSON file."""
+    if form == "csv":
+        return csv_text(CSV_TITLES, csv_rows(found))
+    if form == "json":
+        return json.dumps(as_json(found, call), ensure_ascii=False, indent=2) + "\n"
+    return as_text(found, call, messages) + "\n"
 
 
 def csv_rows(found: Sequence[Reconciliation]) -> list[tuple[Any, ...]]:
@@ -133,8 +146,9 @@ def _tranche_text(t: Reconciliation, m: Messages) -> str:
         (m.text("À récupérer"), m.euros(t.recoverable_cents)),
         (m.text("Litiges ouverts"), t.disputes_open),
         (m.text("Scans en attente de remise"), t.scans_waiting),
-        (m.text("Écritures pas encore au journal"), t.not_yet_logged),
     ]
+    if t.not_yet_logged is not None:
+        apart.append((m.text("Écritures pas encore au journal"), t.not_yet_logged))
     out += ["", *[f"{name} : {value}" for name, value in apart]]
     out.append(
         m.text("Vérifié : les lignes égalent les mouvements du journal, au centime.")

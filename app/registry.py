@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Column, MetaData, Table, Text, select
 from sqlalchemy.orm import Session
 
+from ledger.columns import Flag
 from ledger.refusal import Refusal
 
 metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s"})
@@ -18,6 +19,7 @@ departement = Table(
     Column("name", Text, nullable=False),
     Column("timezone", Text, nullable=False),
     Column("host", Text, nullable=False),
+    Column("read_only", Flag, nullable=False),
     sqlite_strict=True,
 )
 
@@ -44,12 +46,16 @@ class MalformedDepartement(Refusal):
 
 @dataclass(frozen=True)
 class Departement:
-    """A tenant: its INSEE code, its own clock, and the host that its paper points to."""
+    """A tenant: its INSEE code, its own clock, and the host that its paper points to.
+
+    `read_only`: it came from a coffre without what is needed to go on, and is there to be read.
+    """
 
     code: str
     name: str
     timezone: str
     host: str
+    read_only: bool = False
 
     @property
     def schema(self) -> str:
@@ -74,7 +80,11 @@ def add(session: Session, tenant: Departement) -> None:
     schema_of(tenant.code)
     session.execute(
         departement.insert().values(
-            code=tenant.code, name=tenant.name, timezone=tenant.timezone, host=tenant.host
+            code=tenant.code,
+            name=tenant.name,
+            timezone=tenant.timezone,
+            host=tenant.host,
+            read_only=tenant.read_only,
         )
     )
 

@@ -22,7 +22,9 @@ def run_until(instance: Instance, stop: threading.Event) -> None:
     """
     while not stop.is_set():
         try:
-            stepped = sum(instance.step(t.code) for t in instance.database.departements())
+            stepped = sum(
+                instance.step(t.code) for t in instance.database.working_departements()
+            )
         except DBAPIError as error:
             log.warning(
                 "the sequencer waits for the database: %s", type(error.orig).__name__

@@ -90,7 +90,7 @@ def run(
     folder = instance.settings.data_dir
     lock = hold(folder) if folder is not None else None
     probe(address, port)
-    for tenant in instance.database.departements():
+    for tenant in instance.database.working_departements():
         instance.keyring(tenant.code)
     # Requests make many small objects that die young: look for cycles less often.
     gc.freeze()

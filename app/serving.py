@@ -30,7 +30,7 @@ class Serving:
 
     def start(self) -> None:
         """Sequence what a crash may have left waiting, where no sequencer runs apart."""
-        for tenant in self.instance.database.departements():
+        for tenant in self.instance.database.working_departements():
             self.committed(tenant.code)
 
     def gatherer(self, code: str) -> Gatherer:

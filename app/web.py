@@ -11,11 +11,11 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, OperationalError
 
 from app.assets import static_files
 from app.departements import Departements
-from app.errors import broken, closing, failed, malformed, refused, unfit
+from app.errors import broken, closing, failed, malformed, refused, unavailable, unfit
 from app.gathering import CounterClosedError
 from app.instance import Instance
 from app.mediators import Mediators
@@ -85,6 +85,7 @@ def create_app(instance: Instance) -> Litestar:
             ValidationException: for_people(malformed),
             HTTPException: for_people(failed),
             DataError: for_people(unfit),
+            OperationalError: for_people(unavailable),
             OverflowError: for_people(unfit),
             Exception: for_people(broken),
             CounterClosedError: for_people(closing),

@@ -5,7 +5,18 @@ from datetime import date
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, and_, case, cast, func, select, true
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Table,
+    and_,
+    case,
+    cast,
+    func,
+    select,
+    true,
+)
 from sqlalchemy.orm import Session
 
 from funding.allocation import Funder, Share, arrange, split
@@ -20,6 +31,7 @@ from funding.models import (
     programme,
     segment,
     share,
+    share_version,
     tranche,
     tranche_budget,
 )
@@ -53,18 +65,40 @@ class _Terms(NamedTuple):
 
 
 def tranches(
-    session: Session, *, code: str | None = None, of_call: str | None = None
+    session: Session,
+    *,
+    code: str | None = None,
+    of_call: str | None = None,
+    known_by: int | None = None,
 ) -> list[TrancheRow]:
-    """Return one tranche, those of a call, or all of them, by number; raises `NotFound`."""
-    if code is not None:
-        return [tranche_row(session, code)]
+    """Return one tranche, those of a call, or all of them, by number; raises `NotFound`.
+
+    With a log size, only what the log of that size held is there, and can be found.
+    """
     columns = [tranche.c[name] for name in TrancheRow.__struct_fields__]
-    chosen = select(*columns).order_by(tranche.c.number)
+    chosen = _logged(select(*columns).order_by(tranche.c.number), tranche, known_by)
+    if code is not None:
+        one = tranche_row(session, code)
+        if session.execute(chosen.where(tranche.c.number == one.number)).one_or_none():
+            return [one]
+        raise NotFound("tranche", code)
     if of_call is not None:
-        if session.scalar(select(call.c.code).where(call.c.code == of_call)) is None:
+        opened = _logged(select(call.c.code).where(call.c.code == of_call), call, known_by)
+        if session.scalar(opened) is None:
             raise NotFound("call", of_call)
         chosen = chosen.where(tranche.c.call == of_call)
     return [TrancheRow(*row) for row in session.execute(chosen)]
+
+
+def _logged(
+    chosen: Select[*tuple[Any, ...]], of: Table, known_by: int | None
+) -> Select[*tuple[Any, ...]]:
+    """Keep the rows of a table whose entry the log of this size holds; all of them without a size."""
+    if known_by is None:
+        return chosen
+    return chosen.join(log_leaf, log_leaf.c.entry_id == of.c.entry_id).where(
+        log_leaf.c.idx < known_by
+    )
 
 
 def envelope(session: Session, number: int) -> int:
@@ -104,13 +138,16 @@ def funder_parts(
     *,
     happened_by: date | None = None,
     known_by: int | None = None,
+    agreed_by: int | None = None,
 ) -> dict[int, list[FunderPart]]:
     """Return what falls to each funder of these tranches, by number: département first, EU last.
 
     Without bounds, from the projection; with them (a day in the world, a log size), summed
-    again from the attributed entries.  As many statements for all of them as for one.
+    again from the attributed entries.  `agreed_by` is a log size too: which funders there are,
+    and at what rate, by the share versions that it holds.  As many statements for all of the
+    tranches as for one.
     """
-    terms = _terms(session, numbers)
+    terms = _terms(session, numbers, agreed_by)
     segments = session.execute(select(segment).where(segment.c.tranche.in_(numbers))).all()
     if happened_by is None and known_by is None:
         totals = {s.id: s.cents for s in segments}
@@ -145,9 +182,11 @@ def funder_parts(
     }
 
 
-def _terms(session: Session, numbers: Collection[int]) -> dict[int, list[_Terms]]:
-    """Return, by tranche, the conventions that ever had a share; weights of the newest version."""
-    rows = session.execute(
+def _terms(
+    session: Session, numbers: Collection[int], agreed_by: int | None
+) -> dict[int, list[_Terms]]:
+    """Return, by tranche, the conventions that had a share by then; weights of the newest version."""
+    chosen = (
         select(
             share.c.tranche,
             convention.c.code,
@@ -159,9 +198,17 @@ def _terms(session: Session, numbers: Collection[int]) -> dict[int, list[_Terms]
             share.c.version,
         )
         .join(convention, convention.c.code == share.c.convention)
+        .join(
+            share_version,
+            and_(
+                share_version.c.tranche == share.c.tranche,
+                share_version.c.version == share.c.version,
+            ),
+        )
         .where(share.c.tranche.in_(numbers))
         .order_by(share.c.version, share.c.priority)
-    ).all()
+    )
+    rows = session.execute(_logged(chosen, share_version, agreed_by)).all()
     newest = {row.tranche: row.version for row in rows}
     found: dict[int, dict[str, _Terms]] = {}
     for row in rows:

@@ -142,6 +142,21 @@ def _new_row(key_id: int, purpose: Purpose, secret: bytes, entry: UUID) -> dict[
     }
 
 
+def sealed_again(
+    row: Mapping[str, Any], old: bytes | None, new: bytes | None
+) -> dict[str, Any]:
+    """Return a row of `secret_key` whose private key is sealed under another secret; None: open.
+
+    Raises `KeysLocked` when the old secret is not the one that sealed it.
+    """
+    private, purpose, key_id = row["sealed"], row["purpose"], row["key_id"]
+    if old is not None:
+        private = unseal(private, old, purpose, key_id)
+    if new is not None:
+        private = seal(private, new, purpose, key_id)
+    return {**row, "sealed": private}
+
+
 def keyring(session: Session, departement: str, secret: bytes | None) -> Keyring:
     """Return the public keys, and the code key where the secret is at hand.
 

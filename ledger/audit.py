@@ -5,6 +5,7 @@ is data: a stable code and the facts.  All of them only read, and stream what th
 """
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from ledger import canonical
 from ledger.accounts import account_id
-from ledger.merkle import HASH_SIZE, extend, leaf_hash, root
+from ledger.merkle import HASH_SIZE, TILE_WIDTH, extend, leaf_hash, root, tile_root
 from ledger.models import (
     attempt,
     balance,
@@ -21,9 +22,11 @@ from ledger.models import (
     gate,
     log_leaf,
     log_state,
+    log_tile,
     pending,
     refusal,
 )
+from ledger.tiles import log_size
 
 CHUNK = 5_000
 
@@ -114,6 +117,40 @@ def the_root_is_that_of_the_leaves(session: Session) -> Iterator[Finding]:
         yield Finding("checkpoint_beyond_log", {"size": missing})
 
 
+def tiles_are_made_of_the_leaves(session: Session) -> Iterator[Finding]:
+    """Each stored tile holds 256 leaves, or 256 roots of the tiles below it, and none is missing."""
+    count = log_size(session) // TILE_WIDTH
+    leaves = session.scalars(
+        select(log_leaf.c.leaf_hash)
+        .where(log_leaf.c.idx < count * TILE_WIDTH)
+        .order_by(log_leaf.c.idx)
+        .execution_options(yield_per=CHUNK)
+    )
+    level, below = 0, iter(leaves)
+    while count:
+        roots: list[bytes] = []
+        stored = session.execute(
+            select(log_tile.c.n, log_tile.c.hashes, log_tile.c.root)
+            .where(log_tile.c.level == level)
+            .order_by(log_tile.c.n)
+            .execution_options(yield_per=CHUNK)
+        )
+        for n, hashes, kept in stored:
+            made = b"".join(islice(below, TILE_WIDTH))
+            if n != len(roots) or made != hashes or tile_root(bytes(hashes)) != kept:
+                yield Finding("tile_differs", {"level": level, "n": n})
+                stored.close()
+                leaves.close()
+                return
+            roots.append(bytes(kept))
+        if len(roots) != count:
+            yield Finding("tile_missing", {"level": level, "tiles": len(roots)})
+            break
+        below = iter(roots)
+        level, count = level + 1, count // TILE_WIDTH
+    leaves.close()
+
+
 def balances_are_the_sum_of_entries(session: Session) -> Iterator[Finding]:
     """Each roll-up is the sum of the logged entries of its account."""
     logged = select(entry).join(log_leaf, log_leaf.c.entry_id == entry.c.id)
@@ -175,6 +212,7 @@ CHECKS: tuple[Check, ...] = (
     columns_say_what_bodies_say,
     the_log_has_no_gap,
     the_root_is_that_of_the_leaves,
+    tiles_are_made_of_the_leaves,
     balances_are_the_sum_of_entries,
     attempts_have_one_verdict,
     gates_agree_with_lapses,

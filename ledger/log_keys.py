@@ -25,7 +25,7 @@ from ledger.notes import SIGNATURE, Key, NoteError, public_key
 from ledger.refusal import Refusal
 
 PURPOSE = "log"
-Why = Literal["replaced", "lost", "exposed"]
+Why = Literal["replaced", "lost", "exposed", "moved"]
 
 
 @dataclass(eq=False)
@@ -120,8 +120,9 @@ def new_log_key(
             raise LogNamedAlready(rows[0].name)
         if len(secret) < SECRET_MIN:
             raise KeysLocked("too_short")
-        if rows:  # all must open together
-            unseal(rows[0].sealed, secret, PURPOSE, 0)
+        ours = next((row for row in rows if row.sealed), None)
+        if ours is not None:  # all that are here must open together
+            unseal(ours.sealed, secret, PURPOSE, ours.rank)
         rank, private = len(rows), secrets.token_bytes(32)
         try:
             key = public_key(request.name, Ed25519PrivateKey.from_private_bytes(private))
@@ -145,7 +146,7 @@ def end_log_key(session: Session, request: EndLogKey, *, by: str, now: Moment) -
     """End a key: it signs nothing more, and what it signed stays good.
 
     Refused with `log_key_unknown`, and with `last_log_key` unless another key signs, or the key
-    is lost or exposed: then its successor signs at once, and whoever watches the log must be told
+    is lost, exposed, or stayed with another operator: then its successor signs at once, and whoever watches the log must be told
     to trust it.
     """
     act = Act(request.id, "end_log_key", by, now)

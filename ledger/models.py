@@ -148,14 +148,17 @@ log_leaf = table(
     CheckConstraint("length(leaf_hash) = 32", name="leaf_size"),
 )
 
-# Full tiles only (C2SP tlog-tiles): a partial one is the tail of `log_leaf`.
+# Full tiles only (C2SP tlog-tiles): a partial one is the tail of `log_leaf`, or of the roots of the
+# level below, kept so that the edge of a tall tree is not hashed again for each proof.
 log_tile = table(
     "log_tile",
     Column("level", Integer, primary_key=True, autoincrement=False),
     Column("n", Integer, primary_key=True, autoincrement=False),
     Column("hashes", Bytes, nullable=False),
+    Column("root", Bytes, nullable=False),
     CheckConstraint("level >= 0 AND n >= 0", name="place_counts"),
     CheckConstraint("length(hashes) = 8192", name="tile_is_full"),
+    CheckConstraint("length(root) = 32", name="root_size"),
 )
 
 log_state = table(
@@ -194,7 +197,7 @@ log_key_end = table(
     ),
     Column("why", Words, nullable=False),
     Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False),
-    CheckConstraint("why IN ('replaced', 'lost', 'exposed')", name="why_known"),
+    CheckConstraint("why IN ('replaced', 'lost', 'exposed', 'moved')", name="why_known"),
 )
 
 # The checkpoints that were signed and shown; between two of them the log has grown by any number.

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import BigInteger, Select, SelectBase, and_, cast, func, select, union_all
 from sqlalchemy.orm import Session
 
+from ledger.merkle import tree_root
 from ledger.models import account, balance, checkpoint, entry, log_leaf, log_state, pending
+from ledger.tiles import reader
 
 
 class Holding(NamedTuple):
@@ -25,16 +27,34 @@ def log_size(session: Session) -> int:
 
 
 def size_known_by(session: Session, instant: datetime) -> int:
-    """Return the log size of the last checkpoint made before an instant: what was known by then."""
-    size = session.scalar(
-        select(func.max(checkpoint.c.tree_size)).where(checkpoint.c.made_at < instant)
+    """Return how far the log had come before an instant: the checkpoint before the first made at it or after.
+
+    Once one was made after, no later one changes the answer, not even where a clock was set back.
+    """
+    after = session.scalar(
+        select(func.min(checkpoint.c.tree_size)).where(checkpoint.c.made_at >= instant)
     )
-    return size or 0
+    earlier = select(func.max(checkpoint.c.tree_size))
+    if after is not None:
+        earlier = earlier.where(checkpoint.c.tree_size < after)
+    return session.scalar(earlier) or 0
+
+
+def last_recorded_at(session: Session, size: int) -> datetime | None:
+    """Return when the last of the first entries of the log, this many, was recorded; None for none."""
+    return session.scalar(
+        select(entry.c.recorded_at)
+        .join(log_leaf, log_leaf.c.entry_id == entry.c.id)
+        .where(log_leaf.c.idx == size - 1)
+    )
 
 
 def root_at(session: Session, size: int) -> bytes | None:
-    """Return the root of the checkpoint of this size, if one was made."""
-    return session.scalar(select(checkpoint.c.root).where(checkpoint.c.tree_size == size))
+    """Return the root of the first entries of the log, this many; None for none of them."""
+    kept = session.scalar(select(checkpoint.c.root).where(checkpoint.c.tree_size == size))
+    if kept is None and size:
+        return tree_root(reader(session), size)
+    return kept
 
 
 def waiting(session: Session) -> int:

@@ -19,8 +19,10 @@ from sqlalchemy.orm import Session
 from ledger.bulk import is_postgres, run
 from ledger.merkle import HASH_SIZE, TILE_WIDTH, extend, root, tile_root
 from ledger.models import checkpoint, entry, log_leaf, log_state, log_tile, pending
+from ledger.tiles import tile
 
 MOST = 5_000
+TILE = TILE_WIDTH * HASH_SIZE
 
 
 class Sequenced(NamedTuple):
@@ -59,7 +61,7 @@ def step(
     peaks = [packed[i : i + HASH_SIZE] for i in range(0, len(packed), HASH_SIZE)]
     frontier = extend(peaks, size, (e.leaf_hash for e in batch))
     grown = size + len(batch)
-    _write_tiles(session, size, grown)
+    _write_tiles(session, size, batch)
     _post_balances(session, batch)
     for projection in project:
         projection(session, batch)
@@ -121,30 +123,23 @@ def _take(session: Session, size: int, most: int) -> list[Sequenced]:
     return batch
 
 
-def _write_tiles(session: Session, size: int, grown: int) -> None:
+def _write_tiles(session: Session, size: int, batch: Sequence[Sequenced]) -> None:
     """Write each tile that has just become full: of leaves, then of full tiles, level by level."""
-    level, before, after = 0, size, grown
-    while before // TILE_WIDTH < after // TILE_WIDTH:
-        for n in range(before // TILE_WIDTH, after // TILE_WIDTH):
-            session.execute(
-                insert(log_tile).values(
-                    level=level, n=n, hashes=_tile_hashes(session, level, n)
-                )
-            )
-        level, before, after = level + 1, before // TILE_WIDTH, after // TILE_WIDTH
-
-
-def _tile_hashes(session: Session, level: int, n: int) -> bytes:
-    first, last = n * TILE_WIDTH, (n + 1) * TILE_WIDTH - 1
-    if level == 0:
-        leaves = select(log_leaf.c.leaf_hash).where(log_leaf.c.idx.between(first, last))
-        return b"".join(session.scalars(leaves.order_by(log_leaf.c.idx)))
-    below = select(log_tile.c.hashes).where(
-        log_tile.c.level == level - 1, log_tile.c.n.between(first, last)
-    )
-    return b"".join(
-        tile_root(tile) for tile in session.scalars(below.order_by(log_tile.c.n))
-    )
+    level, before, hashes = 0, size, [e.leaf_hash for e in batch]
+    while (before + len(hashes)) // TILE_WIDTH > before // TILE_WIDTH:
+        n, here = divmod(before, TILE_WIDTH)
+        begun = tile(session, level, n)[: here * HASH_SIZE] if here else b""
+        row = begun + b"".join(hashes)
+        full = [row[at : at + TILE] for at in range(0, len(row) - TILE + 1, TILE)]
+        roots = [tile_root(one) for one in full]
+        session.execute(
+            insert(log_tile),
+            [
+                {"level": level, "n": place, "hashes": one, "root": root_}
+                for place, (one, root_) in enumerate(zip(full, roots, strict=True), n)
+            ],
+        )
+        level, before, hashes = level + 1, n, roots
 
 
 _POST = text(

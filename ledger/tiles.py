@@ -3,7 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ledger.merkle import TILE_HEIGHT, TILE_WIDTH, ReadTile, tile_root
+from ledger.merkle import TILE_HEIGHT, TILE_WIDTH, ReadTile
 from ledger.models import log_leaf, log_state, log_tile
 
 
@@ -24,11 +24,10 @@ def tile(session: Session, level: int, n: int) -> bytes:
     if level == 0:
         leaves = select(log_leaf.c.leaf_hash).where(log_leaf.c.idx.between(first, last))
         return b"".join(session.scalars(leaves.order_by(log_leaf.c.idx)))
-    below = select(log_tile.c.hashes).where(
+    below = select(log_tile.c.root).where(
         log_tile.c.level == level - 1, log_tile.c.n.between(first, last)
     )
-    full = session.scalars(below.order_by(log_tile.c.n))
-    return b"".join(tile_root(bytes(hashes)) for hashes in full)
+    return b"".join(session.scalars(below.order_by(log_tile.c.n)))
 
 
 def width(size: int, level: int, n: int) -> int:

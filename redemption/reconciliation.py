@@ -2,9 +2,15 @@
 
     envelope = available + stock + circulating + due + blocked + lapsed + paid
 
-In count and in cents, per tranche and per call for projects, as far as the log goes: the
-figures of a log size are the same for ever.  Recoverable money and open disputes are shown
-apart.  If the lines do not equal the movements of the ledger, nothing is printed.
+In count and in cents, per tranche and per call for projects, as far as the log goes.
+Recoverable money and open disputes are shown apart.  If the lines do not equal the movements
+of the ledger, nothing is printed.
+
+Two times bound a question: what happened by a day in the world, and what was known by then, which
+is a log size.  Of a log size, or of a day that is over, the answer is the same bytes for ever: it
+comes from the entries within that size alone.  A tranche or a call that they do not open is not
+found, funders have the rates of the last share version among them, and a site is called as the
+last of them that tells of it called it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +19,7 @@ from datetime import date, datetime, time, timedelta
 from typing import NamedTuple, TypedDict
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from funding import queries as funds
@@ -25,10 +31,13 @@ from ledger.models import entry, log_leaf
 from ledger.moments import Moment
 from ledger.queries import Holding
 from ledger.refusal import Refusal
-from redemption.models import dispute, kept_scan, site
+from redemption.models import dispute, kept_scan
+from redemption.sites import SiteNames, site_names
 
 STATES = ("available", "stock", "circulating", "due", "blocked", "lapsed", "paid")
 AT_SITES = frozenset({"due", "paid", "recoverable"})
+# A sequencer may still be writing the last checkpoint of a day when the day ends.
+CLOSES_AFTER = timedelta(minutes=1)
 
 
 @dataclass(eq=False)
@@ -41,6 +50,23 @@ class DoesNotReconcile(Refusal):
     check: str
     expected_cents: int
     found_cents: int
+
+
+@dataclass(eq=False)
+class NoSuchLogSize(Refusal):
+    """The log has never had this size: it is larger than the log, or below zero."""
+
+    code = "no_such_log_size"
+
+    asked: int
+    size: int
+
+
+@dataclass(eq=False)
+class KnownByTwice(Refusal):
+    """What was known is told by a day or by a log size, not by both."""
+
+    code = "known_by_twice"
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -65,7 +91,12 @@ class SiteLine(msgspec.Struct, frozen=True):
 
 
 class Reconciliation(msgspec.Struct, frozen=True):
-    """A tranche at a log size: its lines, its funders, its sites, and what is apart."""
+    """A tranche at a log size: its lines, its funders, its sites, and what is apart.
+
+    `known_by` is when the log was like this: the end of a day that is over, when the last entry of
+    a log size was recorded, or now.  `not_yet_logged` is None where the question is of a
+    log size, or of a day that is over, since what waits outside the log is no part of the answer.
+    """
 
     call: str
     tranche: str
@@ -88,7 +119,7 @@ class Reconciliation(msgspec.Struct, frozen=True):
     known_by: datetime
     log_size: int
     log_root: str
-    not_yet_logged: int
+    not_yet_logged: int | None
 
     def line(self, state: str) -> Line:
         """Return the line of a state."""
@@ -114,17 +145,23 @@ def reconcile(
     call: str | None = None,
     as_of: date | None = None,
     known_by: date | None = None,
+    log_size: int | None = None,
     proof: bool = True,
 ) -> list[Reconciliation]:
     """Reconcile a tranche, those of a call, or all of them.
 
-    `as_of` is a day in the world, `known_by` a day of the books: what the log held when that
-    day ended.  `proof` sums every entry again and compares; without it, only the roll-ups are
-    compared among themselves.  Raises `NotFound`, `DoesNotReconcile`.  Only reads, in as many
-    statements for many tranches as for one; the session must see one picture throughout.
+    `as_of` is a day in the world, with the whole of it.  `known_by` is a day of the books: what
+    the log held when that day ended; a day that is not over, or by less than a minute, is as
+    known now.  `log_size` says it in entries, and does not need the clock.  The same question
+    about a log size, or about a day that is over, has the same answer for ever.
+
+    `proof` sums every entry again and compares; without it, only the roll-ups are compared among
+    themselves.  Raises `NotFound`, `NoSuchLogSize`, `KnownByTwice`, `DoesNotReconcile`.  Only
+    reads, in as many statements for many tranches as for one; the session must see one picture
+    throughout.
     """
-    view = _view(session, now, as_of, known_by)
-    rows = funds.tranches(session, code=tranche, of_call=call)
+    view = _view(session, now, as_of, known_by, log_size)
+    rows = funds.tranches(session, code=tranche, of_call=call, known_by=view.told_by)
     books_read = _read(session, rows, view, derived=view.bounded)
     counts = _count(session, rows, books_read, view)
     found = []
@@ -153,7 +190,7 @@ def _read(
     names = [str(number) for number in numbers]
     if derived:
         holdings = books.derived_holdings(session, names, **view.bounds)
-        parts = funds.funder_parts(session, numbers, **view.bounds)
+        parts = funds.funder_parts(session, numbers, **view.bounds, agreed_by=view.told_by)
     else:
         holdings = books.logged_holdings(session, names)
         parts = funds.funder_parts(session, numbers)
@@ -177,31 +214,59 @@ class _View(NamedTuple):
     known_by: datetime
     size: int
     root: str
-    waiting: int
+    waiting: int | None
 
     @property
     def bounds(self) -> _Bounds:
         return {"happened_by": self.as_of, "known_by": self.size}
 
+    @property
+    def told_by(self) -> int | None:
+        """How much of the log tells what tranches, rates and sites there are; None: all, as today."""
+        return self.size if self.bounded else None
+
 
 def _view(
-    session: Session, now: Moment, as_of: date | None, known_by: date | None
+    session: Session,
+    now: Moment,
+    as_of: date | None,
+    known_by: date | None,
+    log_size: int | None,
 ) -> _View:
-    if known_by is None or known_by >= now.day:
-        instant, size = now.at, books.log_size(session)
+    held = books.log_size(session)
+    end = _end_of(known_by, now) if known_by is not None else None
+    if log_size is not None:
+        if known_by is not None:
+            raise KnownByTwice
+        if not 0 <= log_size <= held:
+            raise NoSuchLogSize(log_size, held)
+        size = log_size
+        instant = (books.last_recorded_at(session, size) or now.at).astimezone(now.zone)
+        day, waiting = instant.date(), None
+    elif known_by is not None and end is not None:
+        size, instant = books.size_known_by(session, end), end
+        day, waiting = known_by, None
     else:
-        instant = datetime.combine(known_by + timedelta(days=1), time.min, now.zone)
-        size = books.size_known_by(session, instant)
+        size, instant = held, now.at
+        day, waiting = now.day, books.waiting(session)
     root = books.root_at(session, size)
     return _View(
         as_of,
-        as_of is not None or known_by is not None,
-        as_of or now.day,
-        min(instant, now.at),
+        any(bound is not None for bound in (as_of, known_by, log_size)),
+        as_of or day,
+        instant,
         size,
         root.hex() if root is not None else "",
-        books.waiting(session),
+        waiting,
     )
+
+
+def _end_of(day: date, now: Moment) -> datetime | None:
+    """Return the instant at which a day ended, None while it is not closed."""
+    if day >= now.day:
+        return None
+    end = datetime.combine(day + timedelta(days=1), time.min, now.zone)
+    return end if now.at >= end + CLOSES_AFTER else None
 
 
 def of_call(call: str, tranches: Sequence[Reconciliation]) -> CallReconciliation:
@@ -236,7 +301,7 @@ class _Counts(NamedTuple):
     active: dict[int, int]
     disputes: dict[int, int]
     waiting: dict[int, int]
-    sites: dict[int, tuple[str, str | None, str]]
+    sites: dict[int, SiteNames]
 
 
 def _count(
@@ -252,8 +317,8 @@ def _count(
     return _Counts(
         _active(session, numbers, view),
         _cases(session, numbers, view),
-        _waiting_scans(session, numbers),
-        _places(session, places),
+        _waiting_scans(session, numbers, view),
+        site_names(session, places, known_by=view.told_by),
     )
 
 
@@ -298,7 +363,7 @@ def _assemble(
 def _sites(
     row: TrancheRow,
     held: Sequence[Holding],
-    places: Mapping[int, tuple[str, str | None, str]],
+    places: Mapping[int, SiteNames],
 ) -> tuple[SiteLine, ...]:
     money: dict[int, dict[str, int]] = {}
     for h in held:
@@ -315,15 +380,6 @@ def _sites(
         )
         for number, of in sorted(money.items())
     )
-
-
-def _places(
-    session: Session, numbers: Collection[int]
-) -> dict[int, tuple[str, str | None, str]]:
-    """Return national id, SIRET and name of sites, by number."""
-    columns = select(site.c.number, site.c.national_id, site.c.siret, site.c.name)
-    rows = session.execute(columns.where(site.c.number.in_(numbers)))
-    return {number: (key, siret, name) for number, key, siret, name in rows}
 
 
 def _active(session: Session, numbers: Collection[int], view: _View) -> dict[int, int]:
@@ -362,17 +418,35 @@ def _cases(session: Session, numbers: Collection[int], view: _View) -> dict[int,
     return dict(session.execute(chosen).all())
 
 
-def _waiting_scans(session: Session, numbers: Collection[int]) -> dict[int, int]:
-    """Count, by tranche, the passes that were scanned and still wait for their hand-out to be recorded."""
-    rows = session.execute(
+def _waiting_scans(
+    session: Session, numbers: Collection[int], view: _View
+) -> dict[int, int]:
+    """Count, by tranche, the passes that were scanned and still wait for their hand-out to be recorded.
+
+    Today's count needs no log.  Within a log size, a scan waits until a hand-out that it holds,
+    whatever the day of that: the hand-out decides for the day of the workshop.
+    """
+    given = select(handed_out.c.serial).where(handed_out.c.serial == kept_scan.c.serial)
+    chosen = (
         select(voucher_order.c.tranche, func.count(func.distinct(kept_scan.c.serial)))
         .join(voucher, voucher.c.serial == kept_scan.c.serial)
         .join(voucher_order, voucher_order.c.number == voucher.c.order_number)
-        .outerjoin(handed_out, handed_out.c.serial == kept_scan.c.serial)
-        .where(voucher_order.c.tranche.in_(numbers), handed_out.c.serial.is_(None))
         .group_by(voucher_order.c.tranche)
     )
-    return dict(rows.all())
+    if view.bounded:
+        placed = log_leaf.alias()
+        given = given.join(placed, placed.c.entry_id == handed_out.c.entry_id).where(
+            placed.c.idx < view.size
+        )
+        chosen = chosen.join(log_leaf, log_leaf.c.entry_id == kept_scan.c.entry_id).where(
+            log_leaf.c.idx < view.size
+        )
+    if view.as_of is not None:
+        chosen = chosen.join(entry, entry.c.id == kept_scan.c.entry_id).where(
+            entry.c.occurred_on <= view.as_of
+        )
+    chosen = chosen.where(voucher_order.c.tranche.in_(numbers), ~exists(given))
+    return dict(session.execute(chosen).all())
 
 
 def _check(result: Reconciliation, held: Sequence[Holding], view: _View) -> None:
@@ -381,11 +455,13 @@ def _check(result: Reconciliation, held: Sequence[Holding], view: _View) -> None
         "envelope": (result.envelope_cents, sum(line.cents for line in result.lines)),
         "funders": (result.used_cents, sum(part.cents for part in result.funders)),
         "sites": (result.used_cents, sum(s.due_cents + s.paid_cents for s in result.sites)),
-        "whole_passes": (
+    }
+    if result.envelope_cents % result.face_cents == 0:
+        # An envelope is whole; a log size may stand between the entries that commit it.
+        sums["whole_passes"] = (
             sum(line.cents for line in result.lines),
             sum(line.count * result.face_cents for line in result.lines),
-        ),
-    }
+        )
     if view.as_of is None:
         # As of a day, a pass used before its hand-out was recorded leaves less than nothing there.
         sums["no_debt"] = (0, sum(min(h.cents, 0) for h in held if h.kind in STATES))

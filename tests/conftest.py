@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, settings
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 
 from app.database import Database, FilesPlace, PostgresPlace, bootstrap_sql
@@ -101,6 +102,14 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     yield instance
     instance.close()
     server.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def as_superuser(database: Database, request: pytest.FixtureRequest) -> Engine:
+    """Return a connection that nothing holds back, but triggers; the caller disposes of it."""
+    if isinstance(database.place, FilesPlace):
+        return create_engine(f"sqlite:///{database.place.folder}/d23.db")
+    server: Server = request.getfixturevalue("server")
+    return create_engine(server.url(database.place.engine("app").url.database or ""))
 
 
 @pytest.fixture

@@ -58,9 +58,11 @@ CREATE TABLE log_tile (
   level INTEGER NOT NULL,
   n INTEGER NOT NULL,
   hashes BLOB NOT NULL,
+  root BLOB NOT NULL,
   CONSTRAINT pk_log_tile PRIMARY KEY (level, n),
   CONSTRAINT ck_log_tile_place_counts CHECK (level >= 0 AND n >= 0),
-  CONSTRAINT ck_log_tile_tile_is_full CHECK (length(hashes) = 8192)
+  CONSTRAINT ck_log_tile_tile_is_full CHECK (length(hashes) = 8192),
+  CONSTRAINT ck_log_tile_root_size CHECK (length(root) = 32)
 )
  STRICT;
 

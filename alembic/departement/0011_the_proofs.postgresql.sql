@@ -16,7 +16,7 @@ CREATE TABLE log_key_end (
   why TEXT NOT NULL,
   entry_id UUID NOT NULL,
   CONSTRAINT pk_log_key_end PRIMARY KEY (rank),
-  CONSTRAINT ck_log_key_end_why_known CHECK (why IN ('replaced', 'lost', 'exposed')),
+  CONSTRAINT ck_log_key_end_why_known CHECK (why IN ('replaced', 'lost', 'exposed', 'moved')),
   CONSTRAINT fk_log_key_end_rank FOREIGN KEY(rank) REFERENCES log_key (rank),
   CONSTRAINT fk_log_key_end_entry_id FOREIGN KEY(entry_id) REFERENCES entry (id)
 );

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from ledger.columns import Flag
+
 revision = "r0001"
 down_revision = None
 
@@ -14,6 +16,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text, nullable=False),
         sa.Column("timezone", sa.Text, nullable=False),
         sa.Column("host", sa.Text, nullable=False),
+        sa.Column("read_only", Flag, nullable=False),
         sa.PrimaryKeyConstraint("code", name="pk_departement"),
         sqlite_strict=True,
     )

@@ -6,6 +6,7 @@ import click
 from sqlalchemy.exc import OperationalError
 
 from app.cli import (
+    coffre,
     funds,
     instance,
     log,
@@ -15,11 +16,12 @@ from app.cli import (
     paper,
     people,
     running,
+    sampling,
     vault,
     witness,
 )
 from app.cli.frame import _, told
-from app.database import DatabaseUnreachable
+from app.database import DatabaseUnreachable, first_failure
 from ledger.refusal import Refusal
 
 
@@ -39,9 +41,11 @@ for module in (
     paper,
     network,
     money,
+    sampling,
     vault,
     log,
     witness,
+    coffre,
     running,
 ):
     for command in module.COMMANDS:
@@ -57,6 +61,6 @@ def main() -> None:
         sys.exit(1)
     except OperationalError as error:
         # The database is not there, or is full: its own words, in a sentence of ours.
-        why = str(error.orig).strip().partition("\n")[0]
+        why = str(first_failure(error).orig).strip().partition("\n")[0]
         click.echo(told(DatabaseUnreachable(why)), err=True)
         sys.exit(1)

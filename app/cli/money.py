@@ -11,8 +11,7 @@ import click
 from app.audit import audit_departement
 from app.cli.frame import BY, DAY, MESSAGES, Place, _, conclude, with_place
 from app.cli.network import MANAGER
-from app.reconciliations import CSV_TITLES, as_json, as_text, csv_rows
-from app.spreadsheets import csv_text
+from app.reconciliations import printed
 from ledger.identifiers import new_id
 from redemption.blocking import BlockCarnet, block_carnet
 from redemption.counter import Presented, Scan, redeem
@@ -121,6 +120,11 @@ def lapse_(place: Place, order: int, stage: Any) -> None:
     "--known-by", type=DAY, help=_("Ce que le journal savait à la fin de ce jour.")
 )
 @click.option(
+    "--log-size",
+    type=int,
+    help=_("Ce que le journal savait à cette taille, en nombre d'écritures."),
+)
+@click.option(
     "--format", "form", type=click.Choice(["text", "csv", "json"]), default="text"
 )
 @with_place
@@ -130,6 +134,7 @@ def reconcile_(
     call_code: str | None,
     as_of: date | None,
     known_by: date | None,
+    log_size: int | None,
     form: str,
 ) -> None:
     """Reconcile, or refuse to print."""
@@ -141,13 +146,9 @@ def reconcile_(
             call=call_code,
             as_of=as_of,
             known_by=known_by,
+            log_size=log_size,
         )
-    if form == "csv":
-        click.echo(csv_text(CSV_TITLES, csv_rows(found)), nl=False)
-    elif form == "json":
-        click.echo(json.dumps(as_json(found, call_code), ensure_ascii=False, indent=2))
-    else:
-        click.echo(as_text(found, call_code, MESSAGES))
+    click.echo(printed(found, call_code, form, MESSAGES), nl=False)
 
 
 @click.command(

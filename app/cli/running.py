@@ -92,7 +92,7 @@ def jobs_(instance: Instance, once: bool) -> None:
         _until_signal(jobs.run_until, instance)
         return
     do_all(instance, KINDS)
-    for tenant in instance.database.departements():
+    for tenant in instance.database.working_departements():
         for job, done in jobs.run_all(instance, tenant).items():
             told = (
                 _("déjà faite aujourd'hui")

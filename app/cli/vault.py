@@ -50,7 +50,7 @@ def new() -> None:
 def rotate_(instance: Instance) -> None:
     """Seal anew what older keys sealed, everywhere; exit code 1 if something stays under another."""
     current, unreadable = instance.sealer.current, 0
-    for tenant in instance.database.departements():
+    for tenant in instance.database.working_departements():
         counts: Counter[str] = Counter()
         for piece in rotate(instance, tenant.code):
             counts["resealed"] += piece.resealed

@@ -55,7 +55,9 @@ def trust(origin: str, vkey: str, from_size: int, state: Path) -> None:
     try:
         WitnessState(state).trust(origin, vkey, from_size=from_size)
     except NoteError:
-        raise click.BadParameter(_("Ce n'est pas une clé publique : nom+numéro+clé.")) from None
+        raise click.BadParameter(
+            _("Ce n'est pas une clé publique : nom+numéro+clé.")
+        ) from None
     click.echo(_("Le témoin veille sur {origin}.", origin=origin))
 
 

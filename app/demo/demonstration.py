@@ -215,7 +215,9 @@ def _tell_access(
     say(f"  {address}/{CODE}/connexion")
     say("  " + ", ".join(login for login, *_rest in PEOPLE))
     say(f"  {access['password']}")
-    say(messages.text("Le journal prouvé, signé toutes les dix secondes quand il grandit :"))
+    say(
+        messages.text("Le journal prouvé, signé toutes les dix secondes quand il grandit :")
+    )
     say(f"  {address}/{CODE}/checkpoint")
     say(messages.text("Jetons d'accès à l'API (en-tête « Authorization: Bearer … ») :"))
     for scope, title in (

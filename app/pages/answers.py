@@ -12,7 +12,9 @@ from litestar.status_codes import (
     HTTP_409_CONFLICT,
     HTTP_413_REQUEST_ENTITY_TOO_LARGE,
 )
+from sqlalchemy.exc import OperationalError
 
+from app.database import is_out_of_service
 from app.errors import STATUSES
 from app.pages.frame import go, page
 from ledger.attempts import facts_of
@@ -51,6 +53,8 @@ def _what(error: Exception) -> tuple[str, dict[str, Any]]:
             HTTP_409_CONFLICT: "failed",
             HTTP_413_REQUEST_ENTITY_TOO_LARGE: "too_large",
         }.get(error.status_code, "failed"), {}
+    if isinstance(error, OperationalError) and is_out_of_service(error):
+        return "unavailable", {}
     return "failed", {}
 
 

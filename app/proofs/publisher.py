@@ -92,7 +92,7 @@ def run_until(instance: Instance, stop: threading.Event) -> None:
     told: dict[str, str] = {}
     while not stop.wait(REST_SECONDS):
         try:
-            for tenant in instance.database.departements():
+            for tenant in instance.database.working_departements():
                 code = tenant.code
                 if code not in publishers:
                     publishers[code] = Publisher(instance, code)

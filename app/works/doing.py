@@ -82,7 +82,7 @@ class Worker:
 
     def round(self) -> bool:
         """Do a piece in each département where something waits; False when nothing did."""
-        codes = [tenant.code for tenant in self._instance.database.departements()]
+        codes = [tenant.code for tenant in self._instance.database.working_departements()]
         worked = [self.step(code) for code in codes]
         return any(worked)
 

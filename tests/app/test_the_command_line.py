@@ -18,6 +18,7 @@ import pytest
 
 import app.demo
 from app.jobs import JOBS
+from redemption.drawing import draw
 from tests.app.running import PASSNUM, Printed, environment, passnum, typed
 from tests.conftest import NUMBERS
 
@@ -320,6 +321,54 @@ def test_all_or_nothing_keeps_nothing_when_a_row_is_refused(run, tmp_path):
     assert run("sites", "list", "--format", "json").json == []
     run("sites", "import", sites, "--programme", "tela")
     assert len(run("sites", "list", "--format", "json").json) == 1
+
+
+def test_an_auditor_has_a_sample_drawn_and_draws_it_again(founded, tmp_path):
+    run = founded
+    sampling = ["sample", "--size", 2, "--seed", "0042"]
+    assert run.try_(*sampling).refusal == "checkpoint_not_published"
+    passes = ordered(run, tmp_path / "paper")
+    run("hand-out", "--desk", "CAF", "--carnet", 1)
+    workshop = run("workshop", "open", "lieu-1", "--day", TODAY).out.strip()
+    run("redeem", *[p["url"] for p in passes[:5]], "--workshop", workshop)
+    run("undo", passes[1]["serial"], "--reason", "wrong_pass")
+    run("log", "key", "new")
+    run("log", "publish")
+
+    told = run(*sampling, "--format", "json").json
+
+    assert (told["number"], told["population"], told["tranche"]) == ("42", 4, None)
+    drawn = [use["serial"] for use in told["drawn"]]
+    assert len({*drawn} - {passes[1]["serial"]}) == 2
+    places = draw(bytes.fromhex(told["root"]), 42, 4, 2)
+    kept = [p["serial"] for n, p in enumerate(passes[:5]) if n != 1]
+    assert drawn == [kept[place] for place in places]
+    # Publishing goes on, and so does the log: the checkpoint is what names the sample.
+    run("redeem", passes[1]["url"], "--workshop", workshop)
+    again = [*sampling, "--checkpoint", told["checkpoint"]]
+    run("log", "publish")
+    assert run(*again, "--format", "json").json == told
+    rows = list(csv.DictReader(io.StringIO(run(*again, "--format", "csv").out)))
+    assert [row["serial"] for row in rows] == drawn
+    assert {row["root"] for row in rows} == {told["root"]}
+    text = run(*again).out
+    assert all(word in text for word in (*drawn, told["root"], told["announcement"], "42"))
+    assert run("log", "proof", told["announcement"]).out.startswith(
+        "c2sp.org/tlog-proof@v1"
+    )
+    assert run(*sampling, "--tranche", "T1", "--format", "json").json["tranche"] == "T1"
+    for code, words in (
+        ("sample_size_impossible", ["--size", 0, "--seed", 1]),
+        ("sample_size_impossible", ["--size", 99, "--seed", 1]),
+        ("sample_number_impossible", ["--size", 1, "--seed", -1]),
+        (
+            "sample_scope_double",
+            ["--size", 1, "--seed", 1, "--tranche", "T1", "--call", "AAP"],
+        ),
+        ("checkpoint_not_published", ["--size", 1, "--seed", 1, "--checkpoint", 3]),
+        ("not_found", ["--size", 1, "--seed", 1, "--call", "NONE"]),
+    ):
+        assert run.try_("sample", *words).refusal == code, words
 
 
 def test_a_file_that_is_no_list_of_sites_is_refused(run, tmp_path):

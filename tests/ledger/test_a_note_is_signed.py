@@ -23,7 +23,14 @@ from ledger.notes import (
 )
 from ledger.policy import PolicyError, read_policy, vouch
 
-# The example of c2sp.org/signed-note, as it is published.
+# The example of c2sp.org/signed-note v1.0.0 that comes with its key.
+EXAMPLE = (
+    "This is an example message.\n\n"
+    "— example.com/foo Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRK"
+    "uwHjG1Yu72IneyaQM=\n"
+)
+OF_EXAMPLE = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"
+# The one of its earlier versions, without a key.
 PUBLISHED = (
     "Ognuno sta solo sul cuor della terra\ntrafitto da un raggio di sole:\n\n"
     "ed è subito sera.\n\n"
@@ -62,10 +69,13 @@ def of_log() -> Line:
     return sign(TEXT, "log.example/23", LOG)
 
 
-def test_a_published_note_verifies():
-    taken = read(OF_PETER)
-    assert str(taken) == OF_PETER
-    assert [s.key.name for s in verify(taken, [read_key(PETER)])] == ["PeterNeumann"]
+@pytest.mark.parametrize(("told", "vkey"), [(EXAMPLE, OF_EXAMPLE), (OF_PETER, PETER)])
+def test_a_published_note_verifies(told, vkey):
+    taken, key = read(told), read_key(vkey)
+    assert str(taken) == told
+    assert [s.key for s in verify(taken, [key])] == [key]
+    with pytest.raises(NoteError, match="is wrong"):
+        verify(read(told.replace("is", "was", 1)), [key])
 
 
 @pytest.mark.parametrize("told", [PUBLISHED, COSIGNED])

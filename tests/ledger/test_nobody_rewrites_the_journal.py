@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from sqlalchemy import create_engine, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import DatabaseError, IntegrityError, ProgrammingError
 
 from app.database import FilesPlace
@@ -13,7 +13,7 @@ from ledger.attempts import Act, Attempt, open_attempts
 from ledger.entries import Right
 from ledger.identifiers import new_id
 from ledger.journal import record
-from tests.conftest import moment
+from tests.conftest import as_superuser, moment
 from tests.ledger.test_the_log_grows_without_a_gap import note, step
 
 JOURNAL = ["account", "attempt", "entry", "log_leaf", "checkpoint"]
@@ -32,15 +32,6 @@ def written(database):
             )  # fmt: skip
     step(database)
     return database
-
-
-def as_superuser(database, request):
-    if isinstance(database.place, FilesPlace):
-        engine = create_engine(f"sqlite:///{database.place.folder}/d23.db")
-    else:
-        server = request.getfixturevalue("server")
-        engine = create_engine(server.url(database.place.engine("app").url.database))
-    return engine
 
 
 @pytest.mark.parametrize("table", JOURNAL)

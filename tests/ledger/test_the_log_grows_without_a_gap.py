@@ -3,17 +3,18 @@
 import threading
 from datetime import UTC, datetime
 
-from sqlalchemy import select
+import pytest
+from sqlalchemy import select, text
 
 from app.database import Database
-from ledger import attempts, journal, queries, sequencer
+from ledger import attempts, audit, journal, queries, sequencer
 from ledger.accounts import open_accounts
 from ledger.attempts import Act
 from ledger.entries import Right
 from ledger.identifiers import new_id
 from ledger.merkle import EMPTY_ROOT, leaf_hash, node_hash
 from ledger.models import checkpoint, entry, log_leaf, log_tile
-from tests.conftest import moment
+from tests.conftest import as_superuser, moment
 
 NOW = moment("2020-02-03")
 
@@ -137,6 +138,37 @@ def test_full_tiles_are_written_level_by_level_whatever_the_batches(database):
     assert tiles == {0: b"".join(leaves[:256]), 1: b"".join(leaves[256:512])}
     assert sizes == [111, 222, 333, 444, 555, 600]
     assert root == root_of(leaves)
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("UPDATE log_tile SET root = (SELECT root FROM log_tile WHERE n = 0) WHERE n = 1", "tile_differs"),
+        ("UPDATE log_tile SET hashes = (SELECT hashes FROM log_tile WHERE n = 0) WHERE n = 1", "tile_differs"),
+        ("DELETE FROM log_tile WHERE n = 1", "tile_missing"),
+        ("DELETE FROM log_tile WHERE n = 0", "tile_differs"),
+    ],
+)  # fmt: skip
+def test_a_tile_that_was_changed_or_lost_is_found(database, request, statement, found):
+    with database.begin("23") as session:
+        for number in range(600):
+            note(session, f"fact {number}")
+    while step(database, 500):
+        pass
+    with database.begin("23", read_only=True) as session:
+        assert list(audit.tiles_are_made_of_the_leaves(session)) == []
+    engine = as_superuser(database, request)
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL search_path = d23"))
+            connection.execute(text("ALTER TABLE log_tile DISABLE TRIGGER USER"))
+        else:
+            for verb in ("update", "delete"):
+                connection.execute(text(f"DROP TRIGGER log_tile_{verb}"))
+        connection.execute(text(statement))
+    engine.dispose()
+    with database.begin("23", read_only=True) as session:
+        assert [f.code for f in audit.tiles_are_made_of_the_leaves(session)] == [found]
 
 
 def test_balances_follow_the_entries_and_count_what_still_waits(database):

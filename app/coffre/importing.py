@@ -1,0 +1,372 @@
+"""A coffre put into an empty instance: the same entries, the same root, the same cents.
+
+verified    by verify.py, as an auditor does; nothing is written for a coffre that fails
+loaded      in one transaction of the owner: entries in their order, told tables, and from the
+transfer file what is sealed; the sequencer derives the rest, as it does every day
+compared    root, audit and reconciliation; the transaction is undone if anything differs
+continued   with a transfer file: the old log's last checkpoint is the first new fact, then come
+keys of the new operator's own.  Without one the département is there to be read.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
+
+from app.audit import audit_departement
+from app.coffre import tables, verify
+from app.coffre.transfer import WHOLE, Transfer
+from app.database import Database
+from app.registry import Departement
+from funding.attribution import project
+from issuance.keys import NewKeys, new_keys
+from ledger import canonical, sequencer
+from ledger.accounts import account_id
+from ledger.attempts import Act, Answer, perform
+from ledger.identifiers import new_id
+from ledger.journal import must_record
+from ledger.log_keys import EndLogKey, NewLogKey, end_log_key, listed_log_keys, new_log_key
+from ledger.merkle import leaf_hash
+from ledger.models import (
+    checkpoint,
+    cosignature,
+    entry,
+    log_state,
+    published,
+)
+from ledger.moments import Moment
+from ledger.notes import Note, read
+from ledger.refusal import Refusal
+from ledger.sealing import Sealer
+from ledger.sequencer import MOST
+
+CHUNK = 2_000
+BY = "coffre"
+
+Progress = Callable[[int], Any]
+
+
+@dataclass(eq=False)
+class CoffreWrong(Refusal):
+    """The coffre does not verify; `why` is what verify.py says of it. Nothing was written."""
+
+    code = "coffre_wrong"
+
+    why: str
+
+
+@dataclass(eq=False)
+class CoffreFiltered(Refusal):
+    """The coffre holds only some of the entries: a whole one is needed."""
+
+    code = "coffre_filtered"
+
+
+@dataclass(eq=False)
+class TransferOfAnother(Refusal):
+    """The transfer file was made with another coffre."""
+
+    code = "transfer_of_another"
+
+
+@dataclass(eq=False)
+class NotEmpty(Refusal):
+    """The département has a journal here already; it is left as it is."""
+
+    code = "departement_not_empty"
+
+    departement: str
+
+
+@dataclass(eq=False)
+class ImportDiffers(Refusal):
+    """What was loaded does not come to what the coffre says; it was undone."""
+
+    code = "import_differs"
+
+    what: str
+
+
+class Imported(NamedTuple):
+    """What was put in: how many entries, their root, and whether the département goes on."""
+
+    departement: Departement
+    size: int
+    root: str
+    goes_on: bool
+
+
+class Reader(NamedTuple):
+    """What opens a transfer file, and the secrets of the instance that takes it in."""
+
+    transfer: Path
+    key: X25519PrivateKey
+    sealer: Sealer
+    secret: bytes
+
+
+def take_in(
+    database: Database,
+    path: Path,
+    *,
+    reader: Reader | None,
+    at: datetime,
+    progress: Progress = lambda _done: None,
+) -> Imported:
+    """Put a coffre into an instance where its département has no journal yet; all of it, or nothing.
+
+    On PostgreSQL its roles and schema must exist (`passnum departement roles`).  Raises
+    `CoffreWrong`, `CoffreFiltered`, `TransferWrong`, `TransferOfAnother`, `NotEmpty`,
+    `ImportDiffers`.
+    """
+    coffre = _verified(path)
+    told = coffre.manifest
+    of = told["departement"]
+    transfer = None if reader is None else Transfer(reader.transfer, reader.key)
+    if transfer is not None and transfer.header != (of["code"], told["size"], told["root"]):
+        raise TransferOfAnother
+    tenant = Departement(
+        of["code"], of["name"], of["timezone"], of["host"], read_only=transfer is None
+    )
+    _make_room(database, tenant)
+    now = Moment(at, tenant.zone)
+    with database.begin(tenant.code, "owner") as session:
+        if session.scalars(select(func.count()).select_from(entry)).one():
+            raise NotEmpty(tenant.code)
+        sealed = None
+        if transfer is not None and reader is not None:
+            rows = transfer.rows(sealer=reader.sealer, secret=reader.secret)
+            sealed = _Sealed(rows)
+        _load(session, coffre, sealed, progress)
+        _sequence(session, coffre)
+        _compare(session, with_vault=transfer is not None)
+        if reader is not None:
+            _go_on(session, coffre, reader.secret, now)
+            while sequencer.step(session, at=at, project=[project], most=MOST):
+                pass
+    return Imported(tenant, told["size"], told["root"], transfer is not None)
+
+
+def _verified(path: Path) -> verify.Coffre:
+    report = verify.Report()
+    nothing_else = argparse.Namespace(since=None, policy=None, keys=None)
+    try:
+        coffre = verify.Coffre(path)
+        if coffre.manifest.get("filter") is not None:
+            raise CoffreFiltered
+        verify.check(coffre, nothing_else, report)
+    except (verify.Wrong, verify.Unusable) as odd:
+        raise CoffreWrong(str(odd)) from None
+    if report.false:
+        raise CoffreWrong(report.false[0])
+    return coffre
+
+
+def _make_room(database: Database, tenant: Departement) -> None:
+    """Make the département, unless it is there already as it was told."""
+    database.place.migrate_registry()
+    known = {one.code: one for one in database.departements()}
+    if tenant.code not in known:
+        database.add_departement(tenant)
+    elif known[tenant.code].read_only != tenant.read_only:
+        raise NotEmpty(tenant.code)
+
+
+class _Sealed:
+    """The rows of a transfer file, taken table by table in the order in which they stand there."""
+
+    def __init__(self, rows: Iterator[tuple[str, list[dict[str, Any]]]]) -> None:
+        self._rows = rows
+        self._next = next(rows, None)
+
+    def write(self, session: Session, *names: str) -> None:
+        """Write the rows that come next, as long as they are of these tables; of any without a name."""
+        while self._next is not None and (not names or self._next[0] in names):
+            name, rows = self._next
+            tables.write_rows(session, name, rows)
+            self._next = next(self._rows, None)
+
+
+def _load(
+    session: Session, coffre: verify.Coffre, sealed: _Sealed | None, progress: Progress
+) -> None:
+    """Write the rows, in the order that references ask for."""
+    if sealed is None:
+        for acts in _acts(coffre):
+            tables.write_rows(session, "attempt", acts)
+    else:
+        sealed.write(session, "attempt", "refusal")
+    _write_told(session, coffre, "account")
+    done = 0
+    for rows in _entries(coffre):
+        tables.write_rows(session, "entry", rows)
+        tables.write_rows(session, "pending", [{"entry_id": row["id"]} for row in rows])
+        done += len(rows)
+        progress(done)
+    for name in list(tables.TOLD)[1:]:
+        if sealed is not None and name in WHOLE:
+            sealed.write(session, name)
+        else:
+            _write_told(session, coffre, name)
+    if sealed is None:
+        _close_gates(session)
+    else:
+        sealed.write(session)
+
+
+def _close_gates(session: Session) -> None:
+    """Close the gates of what has lapsed, as the entries tell; the others stand open."""
+    closed = session.execute(
+        select(entry.c.subject, entry.c.turn, entry.c.act_id).where(entry.c.uses == "lapse")
+    )
+    rows = [{"key": k, "generation": turn, "closed_by": act} for k, turn, act in closed]
+    tables.write_rows(session, "gate", rows)
+
+
+def _acts(coffre: verify.Coffre) -> Iterator[list[dict[str, Any]]]:
+    """Yield an attempt for each act of the journal: what was asked, nobody here knows any more."""
+    batch, seen = [], set()
+    for line in coffre.lines("journal.jsonl"):
+        body = canonical.decode(line)
+        if body["act"] in seen:
+            continue
+        seen.add(body["act"])
+        batch.append(
+            {
+                "id": UUID(body["act"]),
+                "act": body["kind"],
+                "request_hash": bytes(32),
+                "device": body["actor"],
+                "shown": None,
+                "received_at": datetime.fromisoformat(body["recorded"]),
+            }
+        )
+        if len(batch) >= CHUNK:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _entries(coffre: verify.Coffre) -> Iterator[list[dict[str, Any]]]:
+    """Yield the entries of the journal, in its order."""
+    batch = []
+    for line in coffre.lines("journal.jsonl"):
+        body = canonical.decode(line)
+        uses, subject, turn = body["right"] or (None, None, None)
+        batch.append(
+            {
+                "id": UUID(body["id"]),
+                "act_id": UUID(body["act"]),
+                "kind": body["kind"],
+                "occurred_at": datetime.fromisoformat(body["at"]),
+                "occurred_on": datetime.fromisoformat(body["on"]).date(),
+                "recorded_at": datetime.fromisoformat(body["recorded"]),
+                "actor": body["actor"],
+                "debit_id": body["debit"] and account_id(body["debit"]),
+                "credit_id": body["credit"] and account_id(body["credit"]),
+                "amount_cents": body["cents"],
+                "uses": uses,
+                "subject": subject,
+                "turn": turn,
+                "body": line,
+                "body_version": body["v"],
+                "leaf_hash": leaf_hash(line),
+            }
+        )
+        if len(batch) >= CHUNK:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _write_told(session: Session, coffre: verify.Coffre, name: str) -> None:
+    """Write the rows of a told table, its sealed columns filled with what opens nothing."""
+    chosen, batch = tables.columns(name), list[dict[str, Any]]()
+    for line in coffre.lines(f"tables/{name}.jsonl"):
+        try:
+            row = tables.read_row(chosen, json.loads(line))
+        except ValueError as odd:
+            raise CoffreWrong(f"tables/{name}.jsonl: {odd}") from None
+        batch.append(row | _opens_nothing(name, row))
+        if len(batch) >= CHUNK:
+            tables.write_rows(session, name, batch)
+            batch = []
+    tables.write_rows(session, name, batch)
+
+
+def _opens_nothing(name: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Return what stands in the sealed columns of a row, where nobody knows what they held."""
+    if name == "voucher":
+        serial = row["serial"].encode()
+        return {
+            "token_digest": leaf_hash(b"no token of " + serial),
+            "code_digest": leaf_hash(b"no code of " + serial),
+        }
+    return dict.fromkeys(tables.TOLD[name], b"")
+
+
+def _sequence(session: Session, coffre: verify.Coffre) -> None:
+    """Give the entries their places again, and put back the checkpoint, as old as it was."""
+    told = coffre.manifest
+    at = datetime.fromisoformat(told["exported_at"])
+    while sequencer.step(session, at=at, project=[project], most=MOST):
+        pass
+    size = session.scalars(select(log_state.c.size)).one()
+    root = session.scalar(
+        select(checkpoint.c.root).where(checkpoint.c.tree_size == told["size"])
+    )
+    if size != told["size"] or root is None or bytes(root).hex() != told["root"]:
+        raise ImportDiffers("root")
+    note = read(coffre.read("checkpoint.txt").decode())
+    own = [line for line in note.lines if line.name == told["origin"]]
+    session.execute(
+        insert(published).values(
+            tree_size=size, note=str(Note(note.text, tuple(own))), made_at=at
+        )
+    )
+    others = {f"{o.name}+{o.id.hex()}": o for o in note.lines if o.name != told["origin"]}
+    for key, line in others.items():
+        session.execute(
+            insert(cosignature).values(tree_size=size, key_id=key, line=str(line))
+        )
+
+
+def _compare(session: Session, *, with_vault: bool) -> None:
+    """Derive everything once more, and raise `ImportDiffers` for the first thing that differs."""
+    for name, findings in audit_departement(session, with_vault=with_vault):
+        for finding in findings:
+            raise ImportDiffers(f"{name}: {finding.code}")
+
+
+def _go_on(session: Session, coffre: verify.Coffre, secret: bytes, now: Moment) -> None:
+    """Write the first facts of the new operator: where the old log ended, and keys of their own."""
+    told = coffre.manifest
+    act = Act(new_id(), "continue_log", BY, now)
+    facts = {"origin": told["origin"], "root": told["root"], "size": told["size"]}
+
+    def done() -> None:
+        must_record(session, [act.entry("log_continued", facts)])
+
+    _must(perform(session, act, facts, done))
+    ours = NewLogKey(new_id(), told["origin"])
+    _must(new_log_key(session, ours, secret=secret, by=BY, now=now))
+    for key in listed_log_keys(session)[:-1]:
+        if key.ended is None:
+            end = EndLogKey(new_id(), key.rank, "moved")
+            _must(end_log_key(session, end, by=BY, now=now))
+    _must(new_keys(session, NewKeys(new_id()), secret=secret, by=BY, now=now))
+
+
+def _must(answer: Answer) -> None:
+    if not answer.accepted:
+        raise ImportDiffers(answer.code)

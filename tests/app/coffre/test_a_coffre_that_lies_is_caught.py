@@ -1,0 +1,343 @@
+"""Whoever holds the key of the log may sign anything; the rules, replayed, still tell what cannot be."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from app.coffre import verify
+from ledger.identifiers import new_id
+from ledger.notes import public_key
+from tests.app.coffre.world import LOG, forged, packed, sealed, verified
+
+Line = dict[str, Any]
+
+
+def find(lines: list[Line], kind: str, nth: int = 0) -> int:
+    return [n for n, line in enumerate(lines) if line["kind"] == kind][nth]
+
+
+def again(line: Line) -> Line:
+    """Return the same entry under another id."""
+    name = str(new_id())
+    return line | {"id": name, "act": name}
+
+
+def spend_twice(lines: list[Line]) -> None:
+    lines.append(
+        again(lines[find(lines, "redeemed")]) | {"recorded": lines[-1]["recorded"]}
+    )
+
+
+def spend_after_an_undo_without_a_turn(lines: list[Line]) -> None:
+    at = find(lines, "redeemed", 8)
+    assert lines[at]["right"][2] == 1
+    lines[at]["right"][2] = 0
+
+
+def take_a_hand_out_away(lines: list[Line]) -> None:
+    del lines[find(lines, "handed_out")]
+
+
+def swap_a_hand_out_and_a_use(lines: list[Line]) -> None:
+    a, b = find(lines, "handed_out"), find(lines, "redeemed")
+    lines[a], lines[b] = lines[b], lines[a]
+
+
+def undo_twice(lines: list[Line]) -> None:
+    at = find(lines, "undone")
+    lines.insert(at + 1, again(lines[at]))
+
+
+def undo_another(lines: list[Line]) -> None:
+    lines[find(lines, "undone")]["facts"]["undoes"] = lines[find(lines, "redeemed", 3)][
+        "id"
+    ]
+
+
+def pay_more(lines: list[Line]) -> None:
+    lines[find(lines, "redeemed")]["cents"] = 2000
+
+
+def pay_another_site(lines: list[Line]) -> None:
+    lines[find(lines, "redeemed")]["debit"] = "due/1/2"
+
+
+def pay_from_elsewhere(lines: list[Line]) -> None:
+    lines[find(lines, "redeemed")]["credit"] = "available/1"
+
+
+def move_money_by_a_fact(lines: list[Line]) -> None:
+    lines[find(lines, "desk_opened")] |= {
+        "cents": 5,
+        "credit": "stock/1",
+        "debit": "circulating/1",
+    }
+
+
+def invent_a_kind_that_pays(lines: list[Line]) -> None:
+    lines.append(again(lines[find(lines, "redeemed")]) | {"kind": "bonus", "right": None})
+
+
+def use_the_id_of_another(lines: list[Line]) -> None:
+    lines.append(lines[find(lines, "call_opened")])
+
+
+def be_of_an_act_that_is_not_there(lines: list[Line]) -> None:
+    del lines[find(lines, "carnet_blocked")]
+
+
+def commit_more(lines: list[Line]) -> None:
+    lines[find(lines, "committed")]["cents"] += 100
+
+
+def order_beyond_the_envelope(lines: list[Line]) -> None:
+    at = find(lines, "order_placed")
+    lines[at]["facts"] |= {"carnets": 1000, "reserved_cents": 5_000_000}
+
+
+def make_a_piece_twice(lines: list[Line]) -> None:
+    at = find(lines, "vouchers_made")
+    lines.insert(at + 1, again(lines[at]))
+
+
+def make_other_serials(lines: list[Line]) -> None:
+    lines[find(lines, "vouchers_made")]["facts"]["serials_sha256"] = "0" * 64
+
+
+def hand_out_what_is_elsewhere(lines: list[Line]) -> None:
+    del lines[find(lines, "delivered")]
+
+
+def hand_out_too_late(lines: list[Line]) -> None:
+    lines[find(lines, "tranche_opened")]["facts"]["calendar"]["hand_out_stop"] = (
+        "2020-01-19"
+    )
+
+
+def use_on_a_day_without_workshop(lines: list[Line]) -> None:
+    lines[find(lines, "redeemed")]["on"] = "2020-02-02"
+
+
+def use_at_a_site_without_accreditation(lines: list[Line]) -> None:
+    lines[find(lines, "accredited")]["facts"]["valid_from"] = "2020-02-04"
+
+
+def use_after_the_tolerance(lines: list[Line]) -> None:
+    lines[find(lines, "calendar_amended")]["facts"]["calendar"]["tolerance_until"] = (
+        "2020-06-09"
+    )
+
+
+def use_received_too_late(lines: list[Line]) -> None:
+    lines[find(lines, "calendar_amended")]["facts"]["calendar"]["present_by"] = "2020-06-09"
+
+
+def use_during_a_suspension(lines: list[Line]) -> None:
+    lines[find(lines, "programme_suspended")]["facts"]["ends_on"] = None
+
+
+def use_outside_the_territory(lines: list[Line]) -> None:
+    lines[find(lines, "tranche_opened")]["facts"]["territory"] = ["19"]
+
+
+def happen_after_being_recorded(lines: list[Line]) -> None:
+    lines[find(lines, "redeemed")]["at"] = "2020-02-04T10:00:00Z"
+
+
+def be_of_tomorrow(lines: list[Line]) -> None:
+    lines[find(lines, "call_opened")]["on"] = "2020-01-07"
+
+
+def lapse_too_early(lines: list[Line]) -> None:
+    lines[find(lines, "calendar_amended")]["facts"]["calendar"]["present_by"] = "2021-02-08"
+
+
+def lapse_other_passes(lines: list[Line]) -> None:
+    lines[find(lines, "lapsed")]["facts"]["count"] += 1
+
+
+def lapse_twice(lines: list[Line]) -> None:
+    lines.append(again(lines[find(lines, "lapsed")]))
+
+
+def block_a_pass_that_was_used(lines: list[Line]) -> None:
+    at = find(lines, "blocked")
+    lines[at]["facts"]["serial"] = lines[at]["right"][1] = lines[find(lines, "redeemed")][
+        "facts"
+    ]["serial"]
+
+
+def add_a_field(lines: list[Line]) -> None:
+    lines[3]["note"] = "hello"
+
+
+def give_two_funders_of_europe(lines: list[Line]) -> None:
+    lines[find(lines, "convention_signed", 1)]["facts"]["funder"] = "EU_OTHER"
+
+
+def take_up_the_scan_of_another_pass(lines: list[Line]) -> None:
+    at = find(lines, "kept")
+    lines[at]["facts"]["serial"] = "23-000009-2"
+
+
+LIES: dict[Callable[[list[Line]], None], str] = {
+    spend_twice: "déjà pris par l'écriture n°",
+    spend_after_an_undo_without_a_turn: "consomme le droit",
+    take_a_hand_out_away: "n'était pas en circulation",
+    swap_a_hand_out_and_a_use: "n'était pas en circulation",
+    undo_twice: "annule une utilisation qui n'est pas celle",
+    undo_another: "annule une utilisation qui n'est pas celle",
+    pay_more: "déplace",
+    pay_another_site: "déplace",
+    pay_from_elsewhere: "déplace",
+    move_money_by_a_fact: "déplace",
+    invent_a_kind_that_pays: "déplace",
+    use_the_id_of_another: "a l'identifiant de l'écriture n°",
+    be_of_an_act_that_is_not_there: "dont la première écriture manque",
+    commit_more: "déplace",
+    order_beyond_the_envelope: "plus que l'enveloppe",
+    make_a_piece_twice: "une seconde fois",
+    make_other_serials: "ne porte pas sur les",
+    hand_out_what_is_elsewhere: "dans ce guichet",
+    hand_out_too_late: "après le dernier jour de remise",
+    use_on_a_day_without_workshop: "n'est pas d'un atelier",
+    use_at_a_site_without_accreditation: "non habilité",
+    use_after_the_tolerance: "après la tolérance",
+    use_received_too_late: "délai de présentation",
+    use_during_a_suspension: "pendant une suspension",
+    use_outside_the_territory: "hors du territoire",
+    happen_after_being_recorded: "après avoir été enregistrée",
+    be_of_tomorrow: "porte le jour",
+    lapse_too_early: "avant la fin du délai de présentation",
+    lapse_other_passes: "ne porte pas sur les",
+    take_up_the_scan_of_another_pass: "reprend un scan en attente",
+    lapse_twice: "périme ce qui l'est déjà",
+    block_a_pass_that_was_used: "n'est plus à bloquer",
+    add_a_field: "n'a pas les champs attendus",
+    give_two_funders_of_europe: "ne peuvent pas se partager",
+}
+
+
+def lie(coffres, tmp_path: Path, change: Callable[[list[Line]], None]) -> Path:
+    lines = [json.loads(line) for line in coffres.lines()]
+    change(lines)
+    return packed(
+        tmp_path / "coffre.zip",
+        forged(coffres.files(), [verify.canonical(line) for line in lines], coffres.key),
+    )
+
+
+def test_a_forger_who_changes_nothing_forges_well(coffres, tmp_path):
+    told = verified(lie(coffres, tmp_path, lambda _lines: None))
+    assert told.code == 0, told
+
+
+@pytest.mark.parametrize("change", LIES, ids=lambda change: change.__name__)
+def test_a_rule_that_was_broken_is_told_with_its_entry(coffres, tmp_path, change):
+    told = verified(lie(coffres, tmp_path, change))
+    assert told.code == 1
+    assert LIES[change] in told.out, told.out[:1500]
+    assert "✗ L'écriture n° " in told.out
+
+
+def test_a_body_that_could_be_written_otherwise_is_refused(coffres, tmp_path):
+    lines = coffres.lines()
+    lines[3] = lines[3].replace(b'":', b'": ', 1)
+    told = verified(
+        packed(tmp_path / "coffre.zip", forged(coffres.files(), lines, coffres.key))
+    )
+    assert "JSON canonique" in told.out
+
+
+def test_a_key_told_twice_is_refused(coffres, tmp_path):
+    lines = coffres.lines()
+    lines[3] = lines[3].replace(b'"cents":0', b'"cents":0,"cents":0', 1)
+    told = verified(
+        packed(tmp_path / "coffre.zip", forged(coffres.files(), lines, coffres.key))
+    )
+    assert "JSON canonique" in told.out
+
+
+FIGURES: dict[str, tuple[str, Callable[[Any], None]]] = {
+    "a balance": ("figures/balances.json", lambda f: f["due/1/1"].__setitem__(0, 1)),
+    "a balance that is left out": ("figures/balances.json", lambda f: f.pop("due/1/1")),
+    "a part": ("figures/splits.json", lambda f: f["segments"][0]["parts"].__setitem__(0, 1)),
+    "the cents of a segment": ("figures/splits.json", lambda f: f["segments"][0].__setitem__("cents", 1)),
+    "what a cap holds": ("figures/splits.json", lambda f: f["capped"][0].__setitem__("cents", 1)),
+    "a segment that is left out": ("figures/splits.json", lambda f: f["segments"].pop()),
+    "what was used": ("figures/claims.json", lambda f: f["tranches"][0].__setitem__("used_cents", 7)),
+    "what a funder owes": ("figures/claims.json", lambda f: f["tranches"][0]["funders"][0].__setitem__("cents", 7)),
+    "what a site is due": ("figures/claims.json", lambda f: f["tranches"][0]["sites"][0].__setitem__("due_cents", 7)),
+    "what lapsed": ("figures/claims.json", lambda f: f["tranches"][0]["lines"][5].__setitem__("cents", 7)),
+    "the sum of a call": ("figures/claims.json", lambda f: f["calls"][0].__setitem__("used_cents", 7)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", FIGURES)
+def test_a_figure_that_the_journal_does_not_give_is_told(coffres, tmp_path, what):
+    name, change = FIGURES[what]
+    files = coffres.files()
+    told = json.loads(files[name])
+    change(told)
+    found = verified(
+        packed(tmp_path / "coffre.zip", sealed(files | {name: verify.canonical(told)}))
+    )
+    assert found.code == 1
+    assert f"{name}/" in found.out
+    assert "le journal donne" in found.out
+
+
+@pytest.mark.parametrize(
+    "name", ["sites", "orders", "prescribers", "tranches", "serials", "accreditations"]
+)
+def test_a_reference_that_the_journal_does_not_give_is_told(coffres, tmp_path, name):
+    files = coffres.files()
+    file = f"reference/{name}.jsonl"
+    changed = files[file].replace(b'"on":"2020', b'"on":"2019', 1)
+    assert changed != files[file]
+    told = verified(packed(tmp_path / "coffre.zip", sealed(files | {file: changed})))
+    assert told.code == 1
+    assert f"La ligne 1 de {file}" in told.out
+
+
+def test_keys_and_policy_that_the_journal_does_not_name_are_told(coffres, tmp_path):
+    files = coffres.files()
+    other = "log " + another_key().decode() + "\n"
+    for changed in (
+        {"keys.txt": another_key() + b"\n", "policy.txt": files["policy.txt"]},
+        {
+            "policy.txt": other.encode() + files["policy.txt"],
+            "keys.txt": another_key() + b"\n",
+        },
+    ):
+        told = verified(packed(tmp_path / "coffre.zip", sealed(files | changed)))
+        assert told.code == 1, told
+
+
+def another_key() -> bytes:
+    return public_key(LOG, Ed25519PrivateKey.generate()).vkey.encode()
+
+
+@pytest.mark.parametrize(
+    ("at", "refused"), [("2020-06-10T12:55:00Z", False), ("2020-06-10T12:45:00Z", True)]
+)
+def test_a_rule_that_was_replaced_a_moment_before_is_forgiven(
+    coffres, tmp_path, at, refused
+):
+    """A scan under way when the calendar was amended was judged by the calendar before."""
+
+    def amend_while_scanning(lines: list[Line]) -> None:
+        amended = lines[find(lines, "calendar_amended")]
+        amended |= {"at": at, "recorded": at, "on": "2020-06-10"}
+        amended["facts"]["calendar"]["tolerance_until"] = "2020-06-09"
+        amended["facts"]["calendar"] |= {
+            "hand_out_stop": "2020-06-09",
+            "use_by": "2020-06-09",
+        }
+
+    told = verified(lie(coffres, tmp_path, amend_while_scanning))
+    assert ("après la tolérance" in told.out) is refused

@@ -1,0 +1,527 @@
+"""A coffre and its sealed file, put into an empty instance of another operator: the same cents, and on."""
+
+import zipfile
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from litestar.testing import TestClient
+from sqlalchemy import func, select
+
+from app.audit import audit_departement
+from app.coffre import sealing, tables, transfer
+from app.coffre.importing import (
+    CoffreFiltered,
+    CoffreWrong,
+    ImportDiffers,
+    NotEmpty,
+    Reader,
+    TransferOfAnother,
+    take_in,
+)
+from app.coffre.packing import CoffreExists
+from app.coffre.refusals import JustAmended
+from app.coffre.sealing import TransferKeyWrong, TransferWrong
+from app.coffre.transfer import LogNotQuiet
+from app.database import Database, DepartementReadOnly, FilesPlace, bootstrap_sql
+from app.devices import Bearers, NotSignedIn, new_device
+from app.messages import messages
+from app.proofs.publisher import Publisher
+from app.proofs.witnesses import Asking
+from app.reconciliations import as_text
+from app.witness.server import create_witness
+from app.witness.state import WitnessKey, WitnessState
+from funding.attribution import project
+from issuance import vault
+from issuance.keys import keyring, signer
+from issuance.models import vault_record
+from issuance.orders import order_row
+from issuance.paper import printed_passes
+from ledger import sequencer
+from ledger.columns import metadata
+from ledger.identifiers import new_id
+from ledger.key_sealing import KeysLocked
+from ledger.log_keys import listed_log_keys, public_log_keys
+from ledger.models import entry, log_leaf
+from ledger.notes import read, read_checkpoint, verify
+from ledger.publishing import LogBehind, LogForked, newest
+from ledger.sealing import Sealer, VaultLocked
+from ledger.witness_policies import SetPolicy, set_policy
+from redemption.counter import Presented, redeem
+from redemption.reconciliation import reconcile
+from tests.app.coffre.world import LOG, close, exported, live, published, witnessed
+from tests.app.coffre.world import sealed as sealed_again
+from tests.app.running import an_instance
+from tests.app.test_the_log_is_shown_and_watched import Through
+from tests.builders import (
+    MANAGER,
+    SEALER,
+    SECRET,
+    World,
+    a_workshop,
+    an_order,
+    given,
+    scan_of,
+    sequence,
+)
+from tests.conftest import CREUSE, NUMBERS, moment, postgres_place
+
+THEIRS = b"the secret of another operator"
+THEIR_SEALER = Sealer([bytes(31) + b"\x07"])
+END = moment("2021-03-01")
+LATER = moment("2021-03-02", 14)
+
+
+class Move:
+    """What leaves one operator, and what opens it at the next."""
+
+    def __init__(self, database: Database, folder: Path):
+        self.database, self.folder = database, folder
+        self.world = live(database)
+        published(database, END)
+        self.coffre = exported(database, folder / "c.zip")
+        self.public = sealing.new_key(folder / "operator.key")
+        self.key = sealing.read_private(folder / "operator.key")
+        self.sealed = folder / "t.sealed"
+        self.write(self.sealed)
+
+    def write(self, target: Path, public: str | None = None) -> transfer.Header:
+        with self.database.begin("23", read_only=True) as session:
+            return transfer.write(
+                session, target, sealing.read_public(public or self.public),
+                departement="23", sealer=SEALER, secret=SECRET,
+            )  # fmt: skip
+
+    def reader(self, **changed) -> Reader:
+        told = {
+            "transfer": self.sealed,
+            "key": self.key,
+            "sealer": THEIR_SEALER,
+            "secret": THEIRS,
+        }
+        return Reader(**told | changed)
+
+
+@pytest.fixture
+def move(database, tmp_path):
+    folder = tmp_path / "leaving"
+    folder.mkdir()
+    return Move(database, folder)
+
+
+@pytest.fixture
+def empty(request, database, tmp_path):
+    """An instance with nothing in it, on the engine of the test."""
+    if (tmp_path / "d23.db").exists():
+        made = Database(FilesPlace(tmp_path / "arriving"))
+        yield made
+        made.close()
+        return
+    server, name = request.getfixturevalue("server"), f"t{next(NUMBERS)}"
+    server.run(f"CREATE DATABASE {name}")
+    server.run(*bootstrap_sql("23"), database=name)
+    made = Database(postgres_place(server, name))
+    yield made
+    made.close()
+    server.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def figures(database: Database) -> list:
+    with database.begin("23", read_only=True) as session:
+        return reconcile(session, now=LATER, log_size=moved(database))
+
+
+def moved(database: Database) -> int:
+    """How long the log was when it moved, or is now."""
+    with database.begin("23", read_only=True) as session:
+        at = session.scalar(
+            select(log_leaf.c.idx)
+            .join(entry, entry.c.id == log_leaf.c.entry_id)
+            .where(entry.c.kind == "log_continued")
+        )
+        return (
+            at
+            if at is not None
+            else session.scalar(select(func.count()).select_from(log_leaf))
+        )
+
+
+def findings(database: Database) -> list[str]:
+    with database.begin("23", read_only=True) as session:
+        return [f"{n}: {f.code}" for n, check in audit_departement(session) for f in check]
+
+
+def leaves(database: Database) -> list[bytes]:
+    with database.begin("23", read_only=True) as session:
+        return list(session.scalars(select(log_leaf.c.leaf_hash).order_by(log_leaf.c.idx)))
+
+
+def there(database: Database, code: str = "23") -> int:
+    """How many entries there are, 0 when the département is not even known."""
+    database.place.migrate_registry()
+    if code not in {t.code for t in database.departements()}:
+        return 0
+    with database.begin(code, read_only=True) as session:
+        return session.scalar(select(func.count()).select_from(entry))
+
+
+def step(database: Database) -> None:
+    with database.begin("23", "sequencer") as session:
+        while sequencer.step(session, at=LATER.at, project=[project]):
+            pass
+
+
+def test_the_same_cents_the_same_leaves_and_the_audit_is_clean(move, empty):
+    found = take_in(empty, move.coffre, reader=move.reader(), at=LATER.at)
+
+    before = leaves(move.database)
+    assert found.goes_on
+    assert found.size == len(before)
+    assert leaves(empty)[: found.size] == before
+    for one, other in zip(figures(empty), figures(move.database), strict=True):
+        for field in one.__struct_fields__:
+            assert (field, getattr(one, field)) == (field, getattr(other, field))
+    said = [as_text(figures(d), None, messages("fr")) for d in (empty, move.database)]
+    assert said[0] == said[1]
+    assert findings(empty) == []
+    assert there(empty) == found.size + 4
+
+
+def test_the_last_checkpoint_of_the_old_log_is_the_first_new_fact(move, empty):
+    found = take_in(empty, move.coffre, reader=move.reader(), at=LATER.at)
+    with empty.begin("23", read_only=True) as session:
+        rows = session.execute(
+            select(entry.c.kind, entry.c.body)
+            .join(log_leaf, log_leaf.c.entry_id == entry.c.id)
+            .where(log_leaf.c.idx >= found.size)
+            .order_by(log_leaf.c.idx)
+        ).all()
+        keys = listed_log_keys(session)
+        old = newest(session)
+    assert [kind for kind, _ in rows] == [
+        "log_continued",
+        "log_key_made",
+        "log_key_ended",
+        "keys_made",
+    ]
+    assert f'"root":"{found.root}","size":{found.size}'.encode() in rows[0].body
+    assert [(key.signs, key.ended) for key in keys] == [(False, "moved"), (True, None)]
+    assert old.size == found.size
+    assert old.root.hex() == found.root
+
+
+def test_old_paper_still_works_and_a_retry_gets_its_old_answer(move, empty):
+    with move.database.begin("23") as session:
+        serials = an_order(session, move.world, 2, now=moment("2020-02-10"))
+        given(session, *serials[:6], now=moment("2020-02-11"))
+        workshop = a_workshop(session, "2020-06-10")
+        seen = [
+            Presented(
+                scan_of(move.world.token(s), workshop, moment("2020-06-10", 15)), MANAGER
+            )
+            for s in serials[:2]
+        ]
+        now = moment("2020-06-10", 15)
+        told = redeem(session, seen, now=now, keyring=move.world.ring)
+    published(move.database, END)
+    move.coffre = exported(move.database, move.folder / "c2.zip")
+    move.sealed = move.folder / "t2.sealed"
+    move.write(move.sealed)
+
+    take_in(empty, move.coffre, reader=move.reader(), at=LATER.at)
+
+    with empty.begin("23") as session:
+        ring = keyring(session, "23", THEIRS)
+        again = redeem(session, seen, now=LATER, keyring=ring)
+        assert [(v.verdict, v.serial, v.replayed) for v in again] == [
+            (v.verdict, v.serial, True) for v in told
+        ]
+        printed = move.world.passes[serials[3]]
+        queue = [
+            Presented(scan_of(text, workshop, now), MANAGER)
+            for text in (
+                move.world.token(serials[0]),
+                move.world.token(serials[2]),
+                printed.code,
+            )
+        ]
+        verdicts = redeem(session, queue, now=now, keyring=ring)
+    assert [v.verdict for v in verdicts] == ["already_redeemed", "accepted", "accepted"]
+    step(empty)
+    assert findings(empty) == []
+
+
+def test_an_order_of_before_can_be_printed_again_and_new_ones_have_new_keys(move, empty):
+    take_in(empty, move.coffre, reader=move.reader(), at=LATER.at)
+    with empty.begin("23") as session:
+        hand = signer(session, "23", THEIRS)
+        again = {
+            str(p.serial): p.url
+            for p in printed_passes(order_row(session, 1), hand, CREUSE.host)
+        }
+        assert again == {s: move.world.token(s) for s in again}
+        world = World(hand, keyring(session, "23", THEIRS))
+        an_order(session, world, 1, now=LATER)
+        assert order_row(session, 4).key_id == hand.voucher_key_id
+        assert order_row(session, 1).key_id != hand.voucher_key_id
+        with pytest.raises(KeysLocked):
+            signer(session, "23", SECRET)
+    step(empty)
+    assert findings(empty) == []
+
+
+def test_the_vault_devices_and_people_come_along_under_other_keys(move, empty):
+    with move.database.begin("23") as session:
+        _, token = new_device(session, "23", scope="site", at="lieu-1", label="x", now=END)
+        _, gone = new_device(session, "23", scope="site", at="lieu-1", label="y", now=END)
+    published(move.database, END)
+    move.sealed = move.folder / "t2.sealed"
+    move.write(move.sealed)
+    take_in(empty, move.coffre, reader=move.reader(), at=LATER.at)
+
+    with move.database.begin("23") as session:
+        persons = list(session.scalars(select(vault_record.c.person)))
+        ours = vault.read(session, SEALER, persons, purpose="correction", by="t", now=LATER)
+    with empty.begin("23") as session:
+        assert Bearers().look_up(session, "23", token).site is not None
+        with pytest.raises(NotSignedIn):
+            Bearers().look_up(session, "23", "pn_23_" + gone[7:] + "x")
+        theirs = vault.read(
+            session, THEIR_SEALER, persons, purpose="correction", by="t", now=LATER
+        )
+        with pytest.raises(Exception, match="sealed_by_unknown_key"):
+            vault.read(session, SEALER, persons, purpose="correction", by="t", now=LATER)
+    told = [
+        {p: [r.content.told for r in rows] for p, rows in seen.items()}
+        for seen in (ours, theirs)
+    ]
+    assert told[0] == told[1] != {}
+
+
+def test_a_witness_goes_on_once_it_is_told(move, empty, tmp_path):
+    """The old key no longer signs, so nothing is cosigned until the witness trusts the new one."""
+    with move.database.begin("23", read_only=True) as session:
+        first = public_log_keys(session)[0].vkey
+    state = WitnessState(tmp_path / "witness.json")
+    state.trust(LOG, first)
+    key = WitnessKey.make(tmp_path / "witness.key", "pref.example")
+    lines = f"witness pref {key.public.vkey} http://pref.example\nquorum none\n"
+    with TestClient(create_witness(state, key, lambda: LATER.at)) as client:
+        with move.database.begin("23") as session:
+            set_policy(session, SetPolicy(new_id(), lines), by="t", now=END)
+        sequence(move.database, now=END)
+        old = an_instance(move.database, tmp_path / "old", state_dir=tmp_path / "old-state")
+        Publisher(old, "23", Asking(Through(client))).publish()
+        seen = state.logs()[LOG]["size"]
+        move.coffre = exported(move.database, move.folder / "c3.zip")
+        move.sealed = move.folder / "t3.sealed"
+        move.write(move.sealed)
+
+        take_in(empty, move.coffre, reader=move.reader(), at=LATER.at)
+        ours = an_instance(empty, tmp_path / "new", state_dir=tmp_path / "new-state")
+        ours.settings = type(ours.settings)(
+            None, {}, THEIRS, state_dir=tmp_path / "new-state"
+        )
+        made = Publisher(ours, "23", Asking(Through(client))).publish()
+        assert made.size == seen + 4
+        assert state.logs()[LOG]["size"] == seen
+        with empty.begin("23", read_only=True) as session:
+            second = public_log_keys(session)[1]
+            assert [
+                s.key for s in verify(read(newest(session).note), public_log_keys(session))
+            ] == [second]
+        state.trust(LOG, second.vkey, from_size=seen)
+        Publisher(ours, "23", Asking(Through(client))).ask_witnesses()
+        assert state.logs()[LOG]["size"] == made.size
+        # The operator who left and goes on all the same is a fork, and is seen as one.
+        with move.database.begin("23") as session:
+            for _ in range(9):
+                set_policy(session, SetPolicy(new_id(), lines), by="t", now=END)
+        sequence(move.database, now=END)
+        with pytest.raises((LogBehind, LogForked)):
+            Publisher(old, "23", Asking(Through(client))).publish()
+
+
+def test_without_the_sealed_file_it_is_read_and_nothing_more(move, empty):
+    found = take_in(empty, move.coffre, reader=None, at=LATER.at)
+    assert not found.goes_on
+    assert figures(empty) == figures(move.database)
+    for role in ("app", "sequencer"):
+        with pytest.raises(DepartementReadOnly), empty.begin("23", role):
+            raise AssertionError("a transaction was opened")
+    assert empty.working_departements() == []
+    with empty.begin("23", read_only=True) as session:
+        ring = keyring(session, "23", None)
+        assert ring.vouchers
+        digests = session.execute(
+            select(metadata.tables["voucher"].c.token_digest)
+        ).scalars()
+        tokens = {sha256(p.url.encode()).digest() for p in move.world.passes.values()}
+        assert tokens.isdisjoint(digests)
+
+
+def test_a_journal_that_ends_with_lapses_comes_through(move, empty):
+    close(move.database)
+    published(move.database, END)
+    move.coffre = exported(move.database, move.folder / "c4.zip")
+    take_in(empty, move.coffre, reader=None, at=LATER.at)
+    assert figures(empty) == figures(move.database)
+
+
+def test_a_cosigned_checkpoint_keeps_its_cosignature(move, empty):
+    witnessed(move.database, END)
+    move.coffre = exported(move.database, move.folder / "c5.zip")
+    take_in(empty, move.coffre, reader=None, at=LATER.at)
+    with (
+        empty.begin("23", read_only=True) as session,
+        move.database.begin("23", read_only=True) as old,
+    ):
+        assert newest(session).note == newest(old).note
+
+
+def test_a_coffre_of_a_moving_log_holds_only_what_was_published(move, empty):
+    with move.database.begin("23") as session:
+        a_workshop(session, "2020-02-10")
+    sequence(move.database)
+    with move.database.begin("23") as session:
+        a_workshop(session, "2020-02-11")
+    late = exported(move.database, move.folder / "late.zip")
+    take_in(empty, late, reader=None, at=LATER.at)
+    assert there(empty) == read_size(late)
+    with (
+        empty.begin("23", read_only=True) as session,
+        move.database.begin("23", read_only=True) as old,
+    ):
+        opened = select(func.count()).select_from(metadata.tables["workshop"])
+        assert session.scalar(opened) == old.scalar(opened) - 2
+
+
+def test_what_was_just_amended_waits_for_the_next_checkpoint(move, tmp_path):
+    """An order, a site, the end of an accreditation change a row that an older checkpoint knew otherwise."""
+    with move.database.begin("23") as session:
+        an_order(session, move.world, 1, now=moment("2020-02-10"))
+    for _ in range(2):
+        with pytest.raises(JustAmended):
+            exported(move.database, tmp_path / "early.zip")
+        sequence(move.database)
+    assert not list(tmp_path.glob("*.zip"))
+    published(move.database, END)
+    exported(move.database, tmp_path / "later.zip")
+
+
+def read_size(path: Path) -> int:
+    with zipfile.ZipFile(path) as whole:
+        return read_checkpoint(read(whole.read("checkpoint.txt").decode()).text).size
+
+
+def changed(path: Path, target: Path, at: int) -> Path:
+    raw = bytearray(path.read_bytes())
+    raw[at] ^= 1
+    target.write_bytes(raw)
+    return target
+
+
+def test_what_is_wrong_is_told_and_writes_nothing(move, empty, tmp_path):
+    def refused(kind, *, coffre=move.coffre, **reader):
+        with pytest.raises(kind):
+            take_in(empty, coffre, reader=move.reader(**reader), at=LATER.at)
+        assert there(empty) == 0
+
+    other = sealing.new_key(tmp_path / "other.key")
+    refused(TransferWrong, key=sealing.read_private(tmp_path / "other.key"))
+    size = move.sealed.stat().st_size
+    for at in (0, 5, 40, size // 2, size - 1):
+        refused(TransferWrong, transfer=changed(move.sealed, tmp_path / "bad", at))
+    for kept in (0, 4, 36, 100, size // 2, size - 1, size - 17):
+        (tmp_path / "cut").write_bytes(move.sealed.read_bytes()[:kept])
+        refused(TransferWrong, transfer=tmp_path / "cut")
+    (tmp_path / "more").write_bytes(move.sealed.read_bytes() + b"more")
+    refused(TransferWrong, transfer=tmp_path / "more")
+    refused(CoffreWrong, coffre=changed(move.coffre, tmp_path / "bad.zip", 2_000))
+    (tmp_path / "cut.zip").write_bytes(move.coffre.read_bytes()[:-200])
+    refused(CoffreWrong, coffre=tmp_path / "cut.zip")
+    refused(
+        CoffreFiltered, coffre=exported(move.database, tmp_path / "call.zip", call="AAP")
+    )
+    refused(VaultLocked, sealer=Sealer())
+    for wrong in ("", "AAAA", other[:-4], "é" * 44):
+        with pytest.raises(TransferKeyWrong):
+            sealing.read_public(wrong)
+
+    published_again = moment("2021-03-03")
+    witnessed(move.database, published_again)
+    later = tmp_path / "later.sealed"
+    move.write(later)
+    refused(TransferOfAnother, transfer=later)
+
+
+def test_a_departement_that_has_a_journal_is_left_as_it_is(move, empty):
+    take_in(empty, move.coffre, reader=move.reader(), at=LATER.at)
+    count = there(empty)
+    for reader in (move.reader(), None):
+        with pytest.raises(NotEmpty):
+            take_in(empty, move.coffre, reader=reader, at=LATER.at)
+    assert there(empty) == count
+
+
+def test_an_import_that_is_killed_leaves_nothing_and_can_be_done_again(
+    move, empty, monkeypatch
+):
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    for moment_ in ("_sequence", "_compare", "_go_on"):
+        with monkeypatch.context() as m:
+            m.setattr(f"app.coffre.importing.{moment_}", killed)
+            with pytest.raises(KeyboardInterrupt):
+                take_in(empty, move.coffre, reader=move.reader(), at=LATER.at)
+        assert there(empty) == 0
+    assert take_in(empty, move.coffre, reader=move.reader(), at=LATER.at).goes_on
+    assert findings(empty) == []
+
+
+def test_a_table_that_lies_is_caught_by_the_audit(move, empty, tmp_path):
+    """tables/ is not under the signed root: what it says is compared with the entries before the commit."""
+    lying = tmp_path / "lying.zip"
+    with zipfile.ZipFile(move.coffre) as whole:
+        files = {name: whole.read(name) for name in whole.namelist()}
+    lines = files["tables/handed_out.jsonl"].splitlines(keepends=True)
+    files["tables/handed_out.jsonl"] = b"".join(lines[:-1])
+    files = sealed_again(files)
+    with zipfile.ZipFile(lying, "w") as target:
+        for name, data in files.items():
+            target.writestr(name, data)
+    with pytest.raises(ImportDiffers):
+        take_in(empty, lying, reader=None, at=LATER.at)
+    assert there(empty) == 0
+
+
+def test_a_log_that_still_moves_has_no_sealed_file(move, tmp_path):
+    with move.database.begin("23") as session:
+        an_order(session, move.world, 1, now=moment("2020-02-10"))
+    with pytest.raises(LogNotQuiet):
+        move.write(tmp_path / "t")
+    sequence(move.database)
+    with pytest.raises(LogNotQuiet):
+        move.write(tmp_path / "t")
+    published(move.database, END)
+    move.write(tmp_path / "t")
+    with pytest.raises(CoffreExists):
+        move.write(tmp_path / "t")
+    assert not list(tmp_path.glob(".t.*"))
+
+
+def test_every_table_is_named_and_nothing_sealed_is_told(move):
+    named = [*tables.TOLD, *tables.SEALED, *tables.MADE_AGAIN, *tables.LEFT]
+    assert sorted(named) == sorted(set(named))
+    assert set(named) == set(metadata.tables), (
+        "a new table is told, sealed, made again or left: decide"
+    )
+    raw = move.sealed.read_bytes()
+    with zipfile.ZipFile(move.coffre) as whole:
+        told = b"".join(whole.read(name) for name in whole.namelist())
+    for printed in move.world.passes.values():
+        for secret in (printed.url.encode(), printed.code.encode()):
+            assert secret not in told
+            assert secret not in raw
+        assert sha256(printed.url.encode()).digest() not in raw
