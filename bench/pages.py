@@ -1,5 +1,6 @@
 """Pages of people who are signed in, over a large journal: server time, and how much of it is SQL."""
 
+import logging
 import statistics
 import tempfile
 import time
@@ -36,6 +37,7 @@ def time_pages(
 
     Closes the database with the server.
     """
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     now = moment(today)
     with database.begin("23") as session:
         asked = Invite(new_id(), "bench", "Bench", Role.MANAGER)

@@ -45,7 +45,7 @@ from app.people.memberships import (
 )
 from app.people.roles import AT_A_DESK, AT_A_SITE, INVITES, Action, Role
 from app.people.signing_in import LOGIN_MAX
-from issuance.queries import listed_desks
+from issuance.queries import desk_names
 from ledger.attempts import Answer as Told
 from ledger.moments import Moment
 from redemption.sites import listed_sites
@@ -251,7 +251,7 @@ def _people(request: Asked) -> dict[str, Any]:
     visitor = visitor_of(request)
     with reading(request) as session:
         everyone = listed_people(session)
-        desks = [(row[0], f"{row[1]}, {row[2]}") for row in listed_desks(session)]
+        desks = [(row[0], f"{row[1]}, {row[2]}") for row in desk_names(session)]
         sites = [(row[0], row[3]) for row in listed_sites(session)]
         mails = latest(session, [p.person for p in everyone if not p.has_signed_in])
     m, now = language_of(request), now_of(request)
