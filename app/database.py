@@ -128,6 +128,14 @@ class PostgresPlace:
         with self.connection(code, "owner") as connection:
             upgrade(connection, "departement", schema_of(code))
 
+    def is_new(self, code: str) -> bool:
+        """Tell no: the administrator makes the schema, so it is theirs to remove."""
+        schema_of(code)
+        return False
+
+    def discard(self, code: str) -> None:
+        """Do nothing: an empty schema harms nobody."""
+
     def fold(self, code: str) -> None:
         """Do nothing: how long a server keeps its log and its backups is its own affair."""
 
@@ -202,6 +210,18 @@ class FilesPlace:
         engine = self._engine(schema_of(code), create=True)
         with engine.begin() as connection:
             upgrade(connection, "departement")
+
+    def is_new(self, code: str) -> bool:
+        """Tell whether the département has no file yet."""
+        return not (self.folder / f"{schema_of(code)}.db").exists()
+
+    def discard(self, code: str) -> None:
+        """Remove a département's file, and what SQLite keeps beside it."""
+        stem = schema_of(code)
+        if (engine := self._engines.pop(stem, None)) is not None:
+            engine.dispose()
+        for name in (f"{stem}.db", f"{stem}.db-wal", f"{stem}.db-shm"):
+            (self.folder / name).unlink(missing_ok=True)
 
     def fold(self, code: str) -> None:
         """Empty a département's write-ahead log into its file, unless somebody is reading it."""
@@ -307,6 +327,26 @@ class Database:
         if any(known.code == tenant.code for known in self.departements()):
             raise DepartementExists(tenant.code)
         self.place.migrate(tenant.code)
+        self.register(tenant)
+
+    @contextmanager
+    def prepared(self, code: str) -> Iterator[None]:
+        """Give a département its schema or file, migrated, not yet in the registry: `register` ends it.
+
+        A file that was made here is removed when the block does not end well; on PostgreSQL the
+        schema stays, migrated and empty.
+        """
+        is_new = self.place.is_new(code)
+        try:
+            self.place.migrate(code)
+            yield
+        except BaseException:
+            if is_new:
+                self.place.discard(code)
+            raise
+
+    def register(self, tenant: Departement) -> None:
+        """Write a département's line in the registry: from then on it is served."""
         with self.place.registry(write=True) as connection, Session(connection) as session:
             registry.add(session, tenant)
             session.flush()

@@ -3,7 +3,7 @@
 import logging
 import threading
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.instance import Instance
 
@@ -25,10 +25,9 @@ def run_until(instance: Instance, stop: threading.Event) -> None:
             stepped = sum(
                 instance.step(t.code) for t in instance.database.working_departements()
             )
-        except DBAPIError as error:
-            log.warning(
-                "the sequencer waits for the database: %s", type(error.orig).__name__
-            )
+        except SQLAlchemyError as error:
+            why = type(getattr(error, "orig", error)).__name__
+            log.warning("the sequencer waits for the database: %s", why)
             stop.wait(RETRY_SECONDS)
             continue
         if stepped < FULL_STEP:

@@ -44,9 +44,13 @@ class KeysExhausted(Refusal):
 
 
 class NewKeys(msgspec.Struct, frozen=True):
-    """A request for a new pair of signing keys; the code key is made with the first."""
+    """A request for a new pair of signing keys; the code key is made with the first.
+
+    `lost`: the secret that sealed the keys there opens nothing any more; a new code key is made too.
+    """
 
     id: UUID
+    lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,8 @@ def new_keys(
 ) -> Answer:
     """Make a signing key for vouchers and one for specimens; older keys stay valid on paper.
 
-    Refused with `keys_locked` when the secret is too short, `keys_exhausted` past id 255.
+    After a loss, paper goes on by its QR codes; what was printed as a code to type is not known any
+    more, and orders of the lost keys cannot be printed again.  Refused with `keys_locked` when the secret is too short, `keys_exhausted` past id 255.
     """
     act = Act(request.id, "new_keys", by, now)
 
@@ -92,15 +97,15 @@ def new_keys(
             raise KeysLocked("too_short")
         newest = session.scalar(select(func.max(secret_key.c.key_id)))
         first = 0 if newest is None else newest + 1
-        if newest is not None:
+        if newest is not None and not request.lost:
             _check_secret(session, secret)
         wanted: list[tuple[int, Purpose]] = [(first, "voucher"), (first + 1, "specimen")]
-        if newest is None:
+        if newest is None or request.lost:
             wanted.append((first + 2, "code"))
         if wanted[-1][0] > 255:
             raise KeysExhausted
         rows = [_new_row(key_id, purpose, secret, act.id) for key_id, purpose in wanted]
-        facts = {
+        facts: dict[str, Any] = {
             "keys": [
                 [
                     row["key_id"],
@@ -110,6 +115,8 @@ def new_keys(
                 for row in rows
             ]
         }
+        if request.lost:
+            facts["lost"] = True
         must_record(session, [act.entry("keys_made", facts)])
         session.execute(insert(secret_key), rows)
 
@@ -117,10 +124,10 @@ def new_keys(
 
 
 def _check_secret(session: Session, secret: bytes) -> None:
-    """Raise `KeysLocked` unless the keys there are sealed by this secret: all must open together."""
+    """Raise `KeysLocked` unless the newest keys are sealed by this secret: all must open together."""
     key_id, purpose, sealed = session.execute(
         select(secret_key.c.key_id, secret_key.c.purpose, secret_key.c.sealed)
-        .order_by(secret_key.c.key_id)
+        .order_by(secret_key.c.key_id.desc())
         .limit(1)
     ).one()
     unseal(sealed, secret, purpose, key_id)
@@ -147,14 +154,22 @@ def sealed_again(
 ) -> dict[str, Any]:
     """Return a row of `secret_key` whose private key is sealed under another secret; None: open.
 
-    Raises `KeysLocked` when the old secret is not the one that sealed it.
+    A key that was lost with its secret stays lost: its seal is empty.
     """
     private, purpose, key_id = row["sealed"], row["purpose"], row["key_id"]
     if old is not None:
-        private = unseal(private, old, purpose, key_id)
-    if new is not None:
+        private = _opened(private, old, purpose, key_id) or b""
+    if new is not None and private:
         private = seal(private, new, purpose, key_id)
     return {**row, "sealed": private}
+
+
+def _opened(sealed: bytes, secret: bytes, purpose: str, key_id: int) -> bytes | None:
+    """Return a private key, None when it was lost with the secret that sealed it."""
+    try:
+        return unseal(sealed, secret, purpose, key_id)
+    except KeysLocked:
+        return None
 
 
 def keyring(session: Session, departement: str, secret: bytes | None) -> Keyring:
@@ -168,17 +183,18 @@ def keyring(session: Session, departement: str, secret: bytes | None) -> Keyring
             secret_key.c.purpose,
             secret_key.c.public,
             secret_key.c.sealed,
-        )
+        ).order_by(secret_key.c.key_id)
     ).all()
     public: dict[str, dict[int, Ed25519PublicKey]] = {"voucher": {}, "specimen": {}}
     code_key = None
     for key_id, purpose, raw, sealed in rows:
         if purpose == "code":
-            code_key = (
-                unseal(sealed, secret, purpose, key_id) if secret is not None else None
-            )
+            if secret is not None:
+                code_key = _opened(sealed, secret, purpose, key_id) or code_key
         else:
             public[purpose][key_id] = Ed25519PublicKey.from_public_bytes(raw)
+    if secret is not None and code_key is None and rows:
+        raise KeysLocked("wrong_secret")
     return Keyring(departement, public["voucher"], public["specimen"], code_key)
 
 
@@ -196,10 +212,16 @@ def signer(session: Session, departement: str, secret: bytes | None) -> Signer:
     newest: dict[str, tuple[int, bytes]] = {}
     every = {}
     for key_id, purpose, sealed in rows:
-        private = unseal(sealed, secret, purpose, key_id)
+        private = _opened(sealed, secret, purpose, key_id)
+        if private is None:
+            continue
         newest[purpose] = key_id, private
         if purpose != "code":
             every[key_id] = Ed25519PrivateKey.from_private_bytes(private)
+    if (
+        len(newest) < 3
+    ):  # the newest keys are made together, one of each purpose after a loss
+        raise KeysLocked("wrong_secret")
     return Signer(
         departement=departement,
         voucher_key_id=newest["voucher"][0],

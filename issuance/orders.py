@@ -27,6 +27,7 @@ from ledger.attempts import Act, Answer, perform
 from ledger.bulk import bytes_array, is_postgres, plain_array, run, text_array
 from ledger.entries import Right, entry_id
 from ledger.journal import must_record
+from ledger.key_sealing import KeysLocked
 from ledger.moments import Moment
 from ledger.refusal import Refusal
 
@@ -293,6 +294,8 @@ def sign_voucher(order: OrderRow, serial: Serial, signer: Signer) -> bytes:
         face_cents=order.face_cents,
         use_by=order.printed_use_by,
     )
+    if order.key_id not in signer.every:
+        raise KeysLocked("lost_key")
     return tokens.sign(face, signer.every[order.key_id])
 
 

@@ -1,4 +1,4 @@
-"""The keys of the log, which sign checkpoints and nothing else; they never sign a voucher.
+"""The keys of the log, which sign checkpoints, receipts and answers; they never sign a voucher.
 
 A key is added and ended by entries in the log itself.  A new key signs from the first checkpoint
 that follows one which holds its entry: whoever trusts the old key has then seen the new one under
@@ -72,10 +72,14 @@ class LastLogKey(Refusal):
 
 
 class NewLogKey(msgspec.Struct, frozen=True):
-    """A request for a key of the log; the first one names the log, `<host>/<département>` as a rule."""
+    """A request for a key of the log; the first one names the log, `<host>/<département>` as a rule.
+
+    `lost`: the secret that sealed the keys there opens nothing any more; they end with this act.
+    """
 
     id: UUID
     name: str
+    lost: bool = False
 
 
 class EndLogKey(msgspec.Struct, frozen=True):
@@ -120,8 +124,8 @@ def new_log_key(
             raise LogNamedAlready(rows[0].name)
         if len(secret) < SECRET_MIN:
             raise KeysLocked("too_short")
-        ours = next((row for row in rows if row.sealed), None)
-        if ours is not None:  # all that are here must open together
+        ours = next((row for row in reversed(rows) if row.sealed), None)
+        if ours is not None and not request.lost:  # all that are here must open together
             unseal(ours.sealed, secret, PURPOSE, ours.rank)
         rank, private = len(rows), secrets.token_bytes(32)
         try:
@@ -139,7 +143,22 @@ def new_log_key(
             )
         )
 
+        if request.lost:
+            _end_all_before(session, act, rank)
+
     return perform(session, act, request, done)
+
+
+def _end_all_before(session: Session, act: Act, rank: int) -> None:
+    """End the keys that were lost, each by an entry of this act."""
+    going = [k for k in listed_log_keys(session) if k.rank < rank and k.ended is None]
+    for place, key in enumerate(going, 1):
+        facts = {"rank": key.rank, "vkey": key.vkey, "why": "lost"}
+        ended = act.entry("log_key_ended", facts, rank=place)
+        must_record(session, [ended])
+        session.execute(
+            insert(log_key_end).values(rank=key.rank, why="lost", entry_id=ended.id)
+        )
 
 
 def end_log_key(session: Session, request: EndLogKey, *, by: str, now: Moment) -> Answer:

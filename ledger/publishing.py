@@ -86,6 +86,19 @@ def agree(session: Session, shown: Checkpoint, *, by: str) -> None:
         raise LogForked(size, shown.size, by)
 
 
+def admit(session: Session, size: int, *, by: str) -> None:
+    """Raise `LogBehind` or `LogForked` unless this log was once so large, as `by` says it saw it.
+
+    So a witness may have seen more than we last showed: another publisher showed it.
+    """
+    known = log_size(session)
+    if known < size:
+        raise LogBehind(known, size, by)
+    at = select(checkpoint.c.tree_size).where(checkpoint.c.tree_size == size)
+    if session.scalar(at) is None:  # a size that was never signed
+        raise LogForked(known, size, by)
+
+
 def is_due(session: Session, at: datetime) -> bool:
     """Tell whether there is news to publish, and the last checkpoint is ten seconds old."""
     last = session.execute(
@@ -111,7 +124,7 @@ def publish(
 
     `shown` is the last one that is remembered outside the database.  The caller commits, then
     shows it.  Two publishers at once are harmless: the second finds it done.  Raises
-    `LogBehind`, `LogForked`.
+    `LogBehind`, `LogForked`; the root that is signed is computed again, not believed.
     """
     session.execute(select(log_state.c.size).where(log_state.c.id == 1).with_for_update())
     if shown is not None:
@@ -125,8 +138,9 @@ def publish(
     ).one_or_none()
     if row is None or at_size(session, row.tree_size) is not None:
         return None
-    text = Checkpoint(signers[0].name, row.tree_size, bytes(row.root)).text
-    note = str(Note(text, tuple(sign(text, s.name, s.private) for s in signers)))
+    made = Checkpoint(signers[0].name, row.tree_size, bytes(row.root))
+    agree(session, made, by="checkpoint")
+    note = str(Note(made.text, tuple(sign(made.text, s.name, s.private) for s in signers)))
     session.execute(
         insert(published).values(tree_size=row.tree_size, note=note, made_at=at)
     )

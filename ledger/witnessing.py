@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ledger.merkle import HASH_SIZE, ProofError, verify_consistency
+from ledger.merkle import HASH_SIZE, ProofError, root, verify_consistency
 from ledger.notes import Checkpoint, Key, Note, NoteError, read, read_checkpoint, verify
 
 MOST_HASHES = 63
@@ -63,7 +63,10 @@ class Conflict(ValueError):  # noqa: N818
 
 
 class BadProof(ValueError):  # noqa: N818
-    """The new tree does not begin with the one that the witness saw (422): the log was rewritten."""
+    """It is not proved that the new tree begins with the one that the witness saw (422).
+
+    The log was rewritten, or whoever handed in its checkpoint proved it badly.
+    """
 
 
 def read_request(told: str) -> AddCheckpoint:
@@ -101,12 +104,13 @@ def judge(asked: AddCheckpoint, trusted: Sequence[Key], seen: Seen) -> Checkpoin
         raise BadSignature(str(no)) from None
     if asked.old > checkpoint.size:
         raise BadRequest("the old size is larger than the checkpoint's")
-    if asked.old != seen.size:
-        raise Conflict(seen.size, forked=False)
-    if asked.old == checkpoint.size and checkpoint.root != seen.root:
-        raise Conflict(seen.size, forked=True)
+    forked = 0 < checkpoint.size == seen.size and checkpoint.root != seen.root
+    if forked or asked.old != seen.size:
+        raise Conflict(seen.size, forked)
     if asked.old == 0 and asked.proof:
         raise BadProof("nothing is to be proved from an empty log")
+    if checkpoint.size == 0 and checkpoint.root != root(()):
+        raise BadProof("this is not the root of an empty tree")
     try:
         if asked.old:
             verify_consistency(

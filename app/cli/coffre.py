@@ -7,7 +7,7 @@ import click
 from app.cli.frame import Place, _, with_instance, with_place
 from app.coffre import export as exporting
 from app.coffre import sealing, transfer
-from app.coffre.importing import Reader, take_in
+from app.coffre.importing import Given, Reader, take_in
 from app.coffre.packing import CoffreExists
 from app.coffre.scopes import of_call, of_site
 from app.instance import Instance
@@ -59,6 +59,14 @@ def export(place: Place, out: Path, call_code: str | None, site_key: str | None)
         root=found.root,
     )
     click.echo(told)
+    if seal.newest > found.size:
+        late = _(
+            "Le point de contrôle le plus récent, à {newest} écritures, n'a pas encore les contresignatures "
+            "que demande la politique : ce coffre s'arrête à {size}.",
+            newest=seal.newest,
+            size=found.size,
+        )
+        click.echo(late)
 
 
 @coffre.command(
@@ -80,6 +88,10 @@ def key(out: Path) -> None:
     help=_("Écrit le fichier scellé qui va avec le coffre, pour un nouvel exploitant."),
 )
 @click.option(
+    "--coffre", "packed", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
+    help=_("Le coffre qui vient d'être exporté."),
+)  # fmt: skip
+@click.option(
     "--to", "public", required=True, help=_("La clé que le nouvel exploitant a donnée.")
 )
 @click.option(
@@ -87,7 +99,7 @@ def key(out: Path) -> None:
     help=_("Le fichier à écrire ; il ne doit pas exister."),
 )  # fmt: skip
 @with_place
-def transfer_(place: Place, public: str, out: Path) -> None:
+def transfer_(place: Place, packed: Path, public: str, out: Path) -> None:
     """Write what can be spent, for the new operator's eyes only; the service must be stopped."""
     instance = place.instance
     if instance.settings.key_secret is None:
@@ -95,8 +107,8 @@ def transfer_(place: Place, public: str, out: Path) -> None:
     reader = sealing.read_public(public)
     with place.begin(read_only=True) as session:
         header = transfer.write(
-            session, out, reader, departement=place.code, sealer=instance.sealer,
-            secret=instance.settings.key_secret,
+            session, out, reader, departement=place.code, coffre=packed,
+            sealer=instance.sealer, secret=instance.settings.key_secret,
         )  # fmt: skip
     told = _(
         "Fichier scellé écrit : {path}. Il va avec un coffre de {size} écritures, racine {root}.",
@@ -117,9 +129,22 @@ def transfer_(place: Place, public: str, out: Path) -> None:
     "--key", "key_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help=_("Le fichier de la clé qui l'ouvre."),
 )  # fmt: skip
+@click.option(
+    "--keys", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help=_("Les clés du journal, obtenues ailleurs, une par ligne."),
+)  # fmt: skip
+@click.option(
+    "--policy", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help=_("La politique, obtenue ailleurs."),
+)  # fmt: skip
 @with_instance
 def import_(
-    instance: Instance, file: Path, sealed: Path | None, key_file: Path | None
+    instance: Instance,
+    file: Path,
+    sealed: Path | None,
+    key_file: Path | None,
+    keys: Path | None,
+    policy: Path | None,
 ) -> None:
     """Take a coffre in, or leave nothing."""
     reader = None
@@ -132,7 +157,13 @@ def import_(
             raise VaultLocked
         private = sealing.read_private(key_file)
         reader = Reader(sealed, private, instance.sealer, instance.settings.key_secret)
-    found = take_in(instance.database, file, reader=reader, at=instance.clock())
+    found = take_in(
+        instance.database,
+        file,
+        reader=reader,
+        at=instance.clock(),
+        given=Given(keys, policy),
+    )
     told = _(
         "Département {code} repris : {size} écritures, racine {root}.",
         code=found.departement.code,
@@ -140,6 +171,13 @@ def import_(
         root=found.root,
     )
     click.echo(told)
+    if keys is None and policy is None:
+        click.echo(
+            _(
+                "L'authenticité repose sur le coffre lui-même : demandez les clés du journal ailleurs, et "
+                "donnez-les par --keys ou --policy."
+            )
+        )
     if found.goes_on:
         click.echo(
             _(

@@ -87,14 +87,19 @@ def keys() -> None:
 @keys.command(
     "new", help=_("Crée une paire de clés de signature ; les anciennes restent valables.")
 )
+@click.option(
+    "--lost", is_flag=True, help=_("Le secret d'avant n'ouvre plus rien : il est perdu.")
+)
 @with_place
-def make_keys(place: Place) -> None:
+def make_keys(place: Place, lost: bool) -> None:
     """Make keys, sealed by the secret of the environment."""
     secret = place.instance.settings.key_secret
     if secret is None:
         raise KeysLocked("no_secret")
     with place.begin() as session:
-        answer = new_keys(session, NewKeys(new_id()), secret=secret, by=BY, now=place.now)
+        answer = new_keys(
+            session, NewKeys(new_id(), lost), secret=secret, by=BY, now=place.now
+        )
     made = ", ".join(str(key) for key, *_rest in answer.facts.get("keys", []))
     conclude(answer, "Clés {made} créées et scellées.", made=made)
 

@@ -9,7 +9,7 @@ import click
 
 from app.cli.frame import BY, Place, _, as_json, conclude, print_rows, with_place
 from app.proofs.mark import Mark
-from app.proofs.publisher import Publisher
+from app.proofs.publisher import MarkUnreadable, Publisher
 from ledger.identifiers import new_id
 from ledger.key_sealing import KeysLocked
 from ledger.log_keys import (
@@ -21,6 +21,7 @@ from ledger.log_keys import (
     log_name,
     new_log_key,
 )
+from ledger.notes import Checkpoint, NoteError
 from ledger.publishing import agree, newest
 from ledger.receipts import proof
 from ledger.tiles import log_size
@@ -43,8 +44,11 @@ def key() -> None:
 @click.option(
     "--name", help=_("Le nom du journal ; sinon, le domaine et le code du département.")
 )
+@click.option(
+    "--lost", is_flag=True, help=_("Le secret d'avant n'ouvre plus rien : il est perdu.")
+)
 @with_place
-def new(place: Place, name: str | None) -> None:
+def new(place: Place, name: str | None, lost: bool) -> None:
     """Make a key, which signs once the one before has vouched for it."""
     secret = place.instance.settings.key_secret
     if secret is None:
@@ -53,7 +57,7 @@ def new(place: Place, name: str | None) -> None:
     with place.begin() as session:
         named = name or log_name(session) or f"{tenant.host.lower()}/{tenant.code}"
         answer = new_log_key(
-            session, NewLogKey(new_id(), named), secret=secret, by=BY, now=place.now
+            session, NewLogKey(new_id(), named, lost), secret=secret, by=BY, now=place.now
         )
     made = answer.facts
     conclude(
@@ -112,13 +116,20 @@ def status(place: Place) -> None:
     with place.begin(read_only=True) as session:
         shown, size = newest(session), log_size(session)
         click.echo(_("{size} écritures au journal.", size=size))
-        remembered = Mark(place.instance.settings.state_dir, place.code).read()
+        remembered = _remembered(place)
         if remembered is not None:
             agree(session, remembered, by="mark")
     if shown is None:
         click.echo(_("Rien n'a encore été publié."))
         sys.exit(1)
     click.echo(shown.note)
+
+
+def _remembered(place: Place) -> Checkpoint | None:
+    try:
+        return Mark(place.instance.settings.state_dir, place.code).read()
+    except (NoteError, OSError, UnicodeDecodeError) as no:
+        raise MarkUnreadable(str(no)) from None
 
 
 @log_.command("proof", help=_("Écrit la preuve qu'une écriture est au journal."))
@@ -150,7 +161,7 @@ def show(place: Place) -> None:
 @with_place
 def set_(place: Place, file: Path) -> None:
     """Set the policy from a file."""
-    text = file.read_text(encoding="utf-8")
+    text = file.read_bytes().decode("utf-8", "replace")
     with place.begin() as session:
         answer = set_policy(session, SetPolicy(new_id(), text), by=BY, now=place.now)
     version = answer.facts.get("version")

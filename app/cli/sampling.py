@@ -47,6 +47,11 @@ def sample(
     with place.begin() as session:
         if checkpoint is None:
             checkpoint = newest_checkpoint(session)
+            told = _(
+                "Le point de contrôle est pris maintenant, peut-être après que le nombre a été dit."
+                " Pour un tirage que personne ne conteste : --checkpoint."
+            )
+            click.echo(told, err=True)
         request = AnnounceSample(checkpoint, number, size, tranche, call_code)
         answer = announce(session, request, by=BY, now=place.now)
     if not answer.accepted:

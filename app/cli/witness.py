@@ -61,24 +61,36 @@ def trust(origin: str, vkey: str, from_size: int, state: Path) -> None:
     click.echo(_("Le témoin veille sur {origin}.", origin=origin))
 
 
+@witness.command("distrust", help=_("N'accepte plus une clé d'un journal."))
+@click.option("--origin", required=True, help=_("Le nom du journal."))
+@click.option("--key", "vkey", required=True, help=_("Sa clé publique."))
+@_state
+def distrust(origin: str, vkey: str, state: Path) -> None:
+    """Trust a key no more; what was seen of the log stays."""
+    WitnessState(state).distrust(origin, vkey)
+    click.echo(_("Le témoin n'accepte plus cette clé de {origin}.", origin=origin))
+
+
 @witness.command(
     "show", help=_("Montre les journaux suivis, et ce qu'ils ont fait de travers.")
 )
 @_state
 @as_json
 def show(state: Path, form: str) -> None:
-    """List the logs; then, for people, where the proofs of misdeeds are."""
+    """List the logs; then, for people, how many proofs and suspicions there are, and where."""
     kept = WitnessState(state)
     rows = [(o, k["size"], k["root"], len(k["keys"])) for o, k in kept.logs().items()]
     print_rows(["origin", "size", "root", "keys"], rows, form)
-    if form == "text" and kept.refusals.exists():
-        count = len(kept.refusals.read_text(encoding="utf-8").splitlines())
-        told = _(
-            "{count} refus, avec leurs preuves, dans {file}.",
-            count=count,
-            file=kept.refusals,
+    if form == "text" and (told := kept.told()):
+        proofs = sum(one.get("proof") is True for one in told)
+        click.echo(
+            _(
+                "Preuves : {proofs}. Soupçons : {doubts}. Voir {file}.",
+                proofs=proofs,
+                doubts=len(told) - proofs,
+                file=kept.refusals,
+            )
         )
-        click.echo(told)
 
 
 @witness.command("serve", help=_("Répond aux journaux, jusqu'à Ctrl-C."))

@@ -34,7 +34,7 @@ from app.coffre.packing import Packer, packed
 from app.coffre.proofs import Seal, newest_seal
 from app.coffre.refusals import JustAmended, LogDiffers
 from app.coffre.scopes import Scope
-from app.coffre.tables import TOLD, amended_since, plain, told_rows
+from app.coffre.tables import CHECKPOINTS, TOLD, amended_since, plain, told_rows
 from app.coffre.verify import FORMAT, REFERENCE, tile_path
 from app.registry import Departement
 from ledger import canonical
@@ -47,7 +47,7 @@ from ledger.merkle import (
     node_hash,
     tile_root,
 )
-from ledger.models import entry, log_leaf
+from ledger.models import checkpoint, entry, log_leaf
 from ledger.moments import Moment
 
 CHUNK = 5_000
@@ -98,6 +98,7 @@ def export(
         if scope is None:
             _write_figures(session, packer, tenant, seal)
             _write_tables(session, packer, size)
+            _write_checkpoints(session, packer, size)
         else:
             _write_proofs(session, packer, tree, scope)
         packer.add("checkpoint.txt", seal.published.note.encode())
@@ -276,6 +277,19 @@ def _write_tables(session: Session, packer: Packer, size: int) -> None:
         with packer.stream(f"tables/{name}.jsonl") as write:
             for row in told_rows(session, name, size):
                 write(canonical.encode(plain(row)) + b"\n")
+
+
+def _write_checkpoints(session: Session, packer: Packer, size: int) -> None:
+    """Write how far the log had come, and when: what was known on a day is then known elsewhere too."""
+    rows = session.execute(
+        select(checkpoint.c.tree_size, checkpoint.c.made_at)
+        .where(checkpoint.c.tree_size.between(1, size))
+        .order_by(checkpoint.c.tree_size)
+        .execution_options(yield_per=CHUNK)
+    )
+    with packer.stream(f"tables/{CHECKPOINTS}.jsonl") as write:
+        for row in rows:
+            write(canonical.encode(plain(row)) + b"\n")
 
 
 def _write_proofs(session: Session, packer: Packer, tree: _Tree, scope: Scope) -> None:

@@ -1,9 +1,11 @@
 """A coffre put into an empty instance: the same entries, the same root, the same cents.
 
-verified    by verify.py, as an auditor does; nothing is written for a coffre that fails
+verified    by verify.py, as an auditor does; nothing is written for a coffre that fails, nor with a
+transfer file that the log's keys did not sign for this very coffre
 loaded      in one transaction of the owner: entries in their order, told tables, and from the
-transfer file what is sealed; the sequencer derives the rest, as it does every day
-compared    root, audit and reconciliation; the transaction is undone if anything differs
+transfer file what is sealed; the sequencer derives the rest, as it did, checkpoint by checkpoint
+compared    root, told rows, figures and audit; the transaction is undone if anything differs
+registered  once it is committed: before that, the département is not on this instance
 continued   with a transfer file: the old log's last checkpoint is the first new fact, then come
 keys of the new operator's own.  Without one the département is there to be read.
 """
@@ -11,7 +13,7 @@ keys of the new operator's own.  Without one the département is there to be rea
 import argparse
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,15 +21,25 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from sqlalchemy import func, insert, select
+from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
 
 from app.audit import audit_departement
 from app.coffre import tables, verify
+from app.coffre.matching import compare_figures, compare_rows
+from app.coffre.refusals import (
+    CoffreFiltered,
+    CoffreWrong,
+    DepartementDiffers,
+    ImportDiffers,
+    NotEmpty,
+)
 from app.coffre.transfer import WHOLE, Transfer
 from app.database import Database
-from app.registry import Departement
+from app.registry import Departement, schema_of
 from funding.attribution import project
 from issuance.keys import NewKeys, new_keys
+from issuance.tokens import check_host
 from ledger import canonical, sequencer
 from ledger.accounts import account_id
 from ledger.attempts import Act, Answer, perform
@@ -50,49 +62,10 @@ from ledger.sequencer import MOST
 
 CHUNK = 2_000
 BY = "coffre"
+# What reading a told row that is not one of its table comes to.
+ODD = (ValueError, KeyError, TypeError, IndexError, OverflowError)
 
 Progress = Callable[[int], Any]
-
-
-@dataclass(eq=False)
-class CoffreWrong(Refusal):
-    """The coffre does not verify; `why` is what verify.py says of it. Nothing was written."""
-
-    code = "coffre_wrong"
-
-    why: str
-
-
-@dataclass(eq=False)
-class CoffreFiltered(Refusal):
-    """The coffre holds only some of the entries: a whole one is needed."""
-
-    code = "coffre_filtered"
-
-
-@dataclass(eq=False)
-class TransferOfAnother(Refusal):
-    """The transfer file was made with another coffre."""
-
-    code = "transfer_of_another"
-
-
-@dataclass(eq=False)
-class NotEmpty(Refusal):
-    """The département has a journal here already; it is left as it is."""
-
-    code = "departement_not_empty"
-
-    departement: str
-
-
-@dataclass(eq=False)
-class ImportDiffers(Refusal):
-    """What was loaded does not come to what the coffre says; it was undone."""
-
-    code = "import_differs"
-
-    what: str
 
 
 class Imported(NamedTuple):
@@ -113,71 +86,111 @@ class Reader(NamedTuple):
     secret: bytes
 
 
+class Given(NamedTuple):
+    """What the new operator got elsewhere than in the coffre: the log's keys, a policy."""
+
+    keys: Path | None = None
+    policy: Path | None = None
+
+
+NOTHING = Given()
+
+
 def take_in(
     database: Database,
     path: Path,
     *,
     reader: Reader | None,
     at: datetime,
+    given: Given = NOTHING,
     progress: Progress = lambda _done: None,
 ) -> Imported:
     """Put a coffre into an instance where its département has no journal yet; all of it, or nothing.
 
-    On PostgreSQL its roles and schema must exist (`passnum departement roles`).  Raises
-    `CoffreWrong`, `CoffreFiltered`, `TransferWrong`, `TransferOfAnother`, `NotEmpty`,
-    `ImportDiffers`.
+    The département is in the registry once all of it is there, or as it was before.  On
+    PostgreSQL its roles and schema must exist (`passnum departement roles`).  Raises
+    `CoffreWrong`, `CoffreFiltered`, `TransferWrong`, `TransferOfAnother`, `TransferUnsigned`,
+    `NotEmpty`, `DepartementDiffers`, `ImportDiffers`.
     """
-    coffre = _verified(path)
+    coffre, keys = _verified(path, given)
     told = coffre.manifest
-    of = told["departement"]
+    tenant = _tenant(coffre, read_only=reader is None)
     transfer = None if reader is None else Transfer(reader.transfer, reader.key)
-    if transfer is not None and transfer.header != (of["code"], told["size"], told["root"]):
-        raise TransferOfAnother
-    tenant = Departement(
-        of["code"], of["name"], of["timezone"], of["host"], read_only=transfer is None
-    )
-    _make_room(database, tenant)
-    now = Moment(at, tenant.zone)
-    with database.begin(tenant.code, "owner") as session:
-        if session.scalars(select(func.count()).select_from(entry)).one():
-            raise NotEmpty(tenant.code)
-        sealed = None
-        if transfer is not None and reader is not None:
-            rows = transfer.rows(sealer=reader.sealer, secret=reader.secret)
-            sealed = _Sealed(rows)
-        _load(session, coffre, sealed, progress)
-        _sequence(session, coffre)
-        _compare(session, with_vault=transfer is not None)
-        if reader is not None:
-            _go_on(session, coffre, reader.secret, now)
-            while sequencer.step(session, at=at, project=[project], most=MOST):
-                pass
+    if transfer is not None:
+        transfer.check(coffre, keys)
+    database.place.migrate_registry()
+    known = {one.code: one for one in database.departements()}.get(tenant.code)
+    try:
+        with database.prepared(tenant.code):
+            with database.begin(tenant.code, "owner") as session:
+                _be_room(session, tenant, known)
+                sealed = None
+                if transfer is not None and reader is not None:
+                    rows = transfer.rows(sealer=reader.sealer, secret=reader.secret)
+                    sealed = _Sealed(rows)
+                _load(session, coffre, sealed, progress)
+                _sequence(session, coffre)
+                _compare(session, coffre, tenant, with_vault=transfer is not None)
+                if reader is not None:
+                    _go_on(session, coffre, reader.secret, Moment(at, tenant.zone))
+                    while sequencer.step(session, at=at, project=[project], most=MOST):
+                        pass
+            if known is None:
+                database.register(tenant)
+    except verify.Told as odd:
+        raise CoffreWrong(str(odd)) from None
+    except (IntegrityError, DataError, *ODD) as odd:
+        first = str(getattr(odd, "orig", odd)).partition("\n")[0]
+        why = coffre.unusable("rows_odd", odd=f"{type(odd).__name__}: {first[:200]}")
+        raise CoffreWrong(str(why)) from odd
     return Imported(tenant, told["size"], told["root"], transfer is not None)
 
 
-def _verified(path: Path) -> verify.Coffre:
+def _verified(path: Path, given: Given) -> tuple[verify.Coffre, list[verify.Key]]:
+    """Return a coffre that verifies, and the keys of its log."""
     report = verify.Report()
-    nothing_else = argparse.Namespace(since=None, policy=None, keys=None)
+    options = argparse.Namespace(since=None, policy=given.policy, keys=given.keys)
     try:
         coffre = verify.Coffre(path)
         if coffre.manifest.get("filter") is not None:
             raise CoffreFiltered
-        verify.check(coffre, nothing_else, report)
-    except (verify.Wrong, verify.Unusable) as odd:
+        verify.check(coffre, options, report)
+        keys = verify.trust(coffre, given.keys, given.policy).logs
+    except verify.Told as odd:
         raise CoffreWrong(str(odd)) from None
     if report.false:
         raise CoffreWrong(report.false[0])
-    return coffre
+    return coffre, keys
 
 
-def _make_room(database: Database, tenant: Departement) -> None:
-    """Make the département, unless it is there already as it was told."""
-    database.place.migrate_registry()
-    known = {one.code: one for one in database.departements()}
-    if tenant.code not in known:
-        database.add_departement(tenant)
-    elif known[tenant.code].read_only != tenant.read_only:
+def _tenant(coffre: verify.Coffre, *, read_only: bool) -> Departement:
+    """Return the département of a coffre, or raise `CoffreWrong`: nothing signs what it is called."""
+    of = coffre.manifest["departement"]
+    tenant = Departement(
+        of["code"], of["name"], of["timezone"], of["host"], read_only=read_only
+    )
+    try:
+        schema_of(tenant.code)
+        check_host(tenant.host)
+        tenant.zone  # noqa: B018 - it is looked up
+    except (Refusal, KeyError, ValueError, OSError) as odd:
+        raise CoffreWrong(str(coffre.unusable("departement_odd", what=odd))) from None
+    if not tenant.name.strip() or not tenant.name.isprintable():
+        raise CoffreWrong(str(coffre.unusable("departement_odd", what=repr(tenant.name))))
+    for name in (*tables.TOLD, tables.CHECKPOINTS):
+        if (file := f"tables/{name}.jsonl") not in coffre.manifest["files"]:
+            raise CoffreWrong(str(coffre.unusable("has_no", name=file)))
+    return tenant
+
+
+def _be_room(session: Session, tenant: Departement, known: Departement | None) -> None:
+    """Raise `NotEmpty` where there is a journal, `DepartementDiffers` where it would be another's."""
+    if session.scalars(select(func.count()).select_from(entry)).one():
         raise NotEmpty(tenant.code)
+    for field in fields(tenant) if known is not None else ():
+        here, there = getattr(known, field.name), getattr(tenant, field.name)
+        if here != there:
+            raise DepartementDiffers(tenant.code, f"{field.name}: {here} ≠ {there}")
 
 
 class _Sealed:
@@ -319,8 +332,11 @@ def _sequence(session: Session, coffre: verify.Coffre) -> None:
     """Give the entries their places again, and put back the checkpoint, as old as it was."""
     told = coffre.manifest
     at = datetime.fromisoformat(told["exported_at"])
-    while sequencer.step(session, at=at, project=[project], most=MOST):
-        pass
+    for grown, made_at in _checkpoints(coffre):
+        while size := grown - session.scalars(select(log_state.c.size)).one():
+            most = min(size, MOST)
+            if not sequencer.step(session, at=made_at, project=[project], most=most):
+                raise ImportDiffers("root")
     size = session.scalars(select(log_state.c.size)).one()
     root = session.scalar(
         select(checkpoint.c.root).where(checkpoint.c.tree_size == told["size"])
@@ -341,8 +357,27 @@ def _sequence(session: Session, coffre: verify.Coffre) -> None:
         )
 
 
-def _compare(session: Session, *, with_vault: bool) -> None:
+def _checkpoints(coffre: verify.Coffre) -> Iterator[tuple[int, datetime]]:
+    """Yield the size and the instant of each checkpoint, up to the one that is signed."""
+    before, size = 0, coffre.manifest["size"]
+    chosen = [checkpoint.c.tree_size, checkpoint.c.made_at]
+    for line in coffre.lines(f"tables/{tables.CHECKPOINTS}.jsonl"):
+        row = tables.read_row(chosen, json.loads(line))
+        if not before < row["tree_size"] <= size or row["made_at"].tzinfo is None:
+            raise coffre.unusable("checkpoints_odd", size=size)
+        before = row["tree_size"]
+        yield before, row["made_at"]
+    if before != size:
+        raise coffre.unusable("checkpoints_odd", size=size)
+
+
+def _compare(
+    session: Session, coffre: verify.Coffre, tenant: Departement, *, with_vault: bool
+) -> None:
     """Derive everything once more, and raise `ImportDiffers` for the first thing that differs."""
+    compare_rows(session)
+    at = datetime.fromisoformat(coffre.manifest["exported_at"])
+    compare_figures(session, coffre, Moment(at, tenant.zone))
     for name, findings in audit_departement(session, with_vault=with_vault):
         for finding in findings:
             raise ImportDiffers(f"{name}: {finding.code}")

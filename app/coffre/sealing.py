@@ -55,7 +55,11 @@ def new_key(path: Path) -> str:
 
 def read_private(path: Path) -> X25519PrivateKey:
     """Read what `new_key` wrote, or raise `TransferKeyWrong`."""
-    return X25519PrivateKey.from_private_bytes(_raw(path.read_text(encoding="utf-8")))
+    try:
+        text = path.read_text(encoding="ascii")
+    except ValueError:
+        raise TransferKeyWrong from None
+    return X25519PrivateKey.from_private_bytes(_raw(text))
 
 
 def read_public(text: str) -> X25519PublicKey:

@@ -57,6 +57,8 @@ TOLD: dict[str, tuple[str, ...]] = {
     "kept_scan": (),
     "dispute": (),
 }
+# Told beside them: the size and the instant of each checkpoint, from which the sequencer makes them again.
+CHECKPOINTS = "checkpoint"
 SEALED = (
     "attempt", "refusal", "gate", "numbering", "job_run", "device", "vault_person", "vault_record", "vault_access",
     "person", "membership", "password", "totp", "recovery_code", "passkey", "identity", "invitation",

@@ -1,10 +1,15 @@
 """The sealed transfer file: what a new operator needs beside the coffre, for their eyes only.
 
-    {"departement": "23", "format": "passnum transfer 1", "root": …, "size": …}
+    {"format": "passnum transfer 2", "note": …}
     {"table": "attempt"}
     [column, column, …]          one line a row, until the next table
 
-It belongs to one coffre: same département, size and root.  Private keys and the keys of the vault
+The note is two lines, "passnum transfer 2" and a header in canonical JSON, signed by the keys that
+sign the log's checkpoints.  The header tells the département, the log's name, size and root, and the
+digest of the coffre's manifest.json: so the file belongs to one coffre, with all that its manifest
+lists, and who made it held the keys of the log.  Two lines are no checkpoint, which has three.
+
+Private keys and the keys of the vault
 are opened before they are sealed to the reader, who seals them again under secrets of their own.
 Log keys do not move: the new operator's log has a key of its own.
 """
@@ -22,13 +27,21 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import (
 from sqlalchemy import Column, func, select
 from sqlalchemy.orm import Session
 
-from app.coffre import sealing, tables
+from app.coffre import sealing, tables, verify
 from app.coffre.packing import written_beside
+from app.coffre.refusals import (
+    CoffreFiltered,
+    CoffreWrong,
+    TransferOfAnother,
+    TransferUnsigned,
+)
 from app.coffre.sealing import TransferWrong
 from app.rotation import TOTP_SECRETS
 from issuance.keys import sealed_again
 from issuance.vault import PERSON_KEYS
+from ledger import canonical, notes
 from ledger.columns import metadata
+from ledger.log_keys import log_signers
 from ledger.models import pending
 from ledger.publishing import newest
 from ledger.refusal import Refusal
@@ -36,7 +49,7 @@ from ledger.resealing import Shelf
 from ledger.sealing import Sealer
 from ledger.tiles import log_size
 
-FORMAT = "passnum transfer 1"
+FORMAT = "passnum transfer 2"
 # Told tables whose sealed columns a new operator needs: their rows come from here, whole.
 WHOLE = ("secret_key", "voucher")
 # In the order in which rows may be written: acts before entries, keys before orders, passes after.
@@ -58,11 +71,25 @@ class LogNotQuiet(Refusal):
 
 
 class Header(NamedTuple):
-    """Which coffre a transfer file belongs to."""
+    """Which coffre a transfer file belongs to: `manifest` is the digest of its manifest.json."""
 
     departement: str
-    size: int
+    manifest: str
+    origin: str
     root: str
+    size: int
+
+    @property
+    def text(self) -> str:
+        """What the log's keys sign."""
+        return f"{FORMAT}\n{canonical.encode(self._asdict()).decode()}\n"
+
+
+def header_of(coffre: verify.Coffre) -> Header:
+    """Return the header of the transfer file that goes with a coffre."""
+    told = coffre.manifest
+    code = told["departement"]["code"]
+    return Header(code, coffre.digest, told["origin"], told["root"], told["size"])
 
 
 def write(
@@ -71,31 +98,44 @@ def write(
     reader: X25519PublicKey,
     *,
     departement: str,
+    coffre: Path,
     sealer: Sealer,
     secret: bytes,
 ) -> Header:
-    """Write the transfer file that goes with a coffre exported now; all of it, or nothing.
+    """Write the transfer file that goes with a coffre just exported; all of it, or nothing.
 
-    The session must see one picture throughout.  Raises `LogNotQuiet`, `KeysLocked`,
-    `VaultLocked`, and the refusals of `packing.packed`.
+    The session must see one picture throughout.  Raises `LogNotQuiet`, `CoffreWrong`,
+    `CoffreFiltered`, `TransferOfAnother`, `NoLogKey`, `KeysLocked`, `VaultLocked`, and the
+    refusals of `packing.packed`.
     """
     shown, size = newest(session), log_size(session)
     waiting = session.scalars(select(func.count()).select_from(pending)).one()
     if shown is None or shown.size != size or waiting:
         raise LogNotQuiet(size + waiting, 0 if shown is None else shown.size)
-    header = Header(departement, size, shown.root.hex())
+    try:
+        opened = verify.Coffre(coffre)
+    except verify.Told as odd:
+        raise CoffreWrong(str(odd)) from None
+    if opened.manifest.get("filter") is not None:
+        raise CoffreFiltered
+    signers = log_signers(session, secret)
+    header = header_of(opened)
+    ours = (departement, signers[0].name, shown.root.hex(), size)
+    if (header.departement, header.origin, header.root, header.size) != ours:
+        raise TransferOfAnother
+    lines = tuple(notes.sign(header.text, each.name, each.private) for each in signers)
     with written_beside(target) as file:
         sealed = sealing.Sealing(file, reader)
 
         def line(told: object) -> None:
             sealed.write(json.dumps(told, ensure_ascii=False).encode() + b"\n")
 
-        line({"format": FORMAT, **header._asdict()})
+        line({"format": FORMAT, "note": str(notes.Note(header.text, lines))})
         for name in TABLES:
             line({"table": name})
             for row in tables.all_rows(session, name):
-                opened = _opened(name, row, sealer=sealer, secret=secret)
-                line(tables.plain(opened.values()))
+                box = _opened(name, row, sealer=sealer, secret=secret)
+                line(tables.plain(box.values()))
         sealed.close()
     return header
 
@@ -128,9 +168,20 @@ class Transfer:
         try:
             if told["format"] != FORMAT:
                 raise TransferWrong
-            self.header = Header(told["departement"], int(told["size"]), told["root"])
-        except (KeyError, TypeError, ValueError):
+            self._note = notes.read(told["note"])
+        except (AttributeError, KeyError, TypeError, ValueError):
             raise TransferWrong from None
+
+    def check(self, coffre: verify.Coffre, keys: Sequence[verify.Key]) -> None:
+        """Raise `TransferOfAnother` unless it goes with this coffre, `TransferUnsigned` unless one of these keys says so."""
+        header = header_of(coffre)
+        if self._note.text != header.text:
+            raise TransferOfAnother
+        own = [notes.Key(*key) for key in keys if key.name == header.origin]
+        try:
+            notes.verify(self._note, own)
+        except notes.NoteError:
+            raise TransferUnsigned from None
 
     def rows(
         self, *, sealer: Sealer, secret: bytes

@@ -61,7 +61,12 @@ LANGUAGE = "fr"
 
 def say(code: str, **facts: object) -> str:
     """Return a sentence, from the table at the end, in the language that was asked for."""
-    return SENTENCES[code][LANGUAGE == "en"].format(**facts)
+    return clean(SENTENCES[code][LANGUAGE == "en"].format(**facts))
+
+
+def clean(text: str) -> str:
+    """Return one line in which nothing of a file can move the cursor, change colours or hide."""
+    return "".join(c if c.isprintable() or c in "\u00a0\u202f" else "?" for c in text)
 
 
 class Told(Exception):
@@ -391,7 +396,7 @@ class Coffre:
     """The files of a coffre, in its zip or in a folder; whatever could harm is refused before it is read."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.manifest = path, {}  # type: Path, Facts
+        self.path, self.manifest, self.digest = path, {}, ""  # type: Path, Facts, str
         self._zip = None if path.is_dir() else self._open()
         self._names = set() if self._zip is None else {*self._zip.namelist()}
         self.manifest = self._read_manifest()
@@ -427,8 +432,9 @@ class Coffre:
 
     def _read_manifest(self) -> Facts:
         raw = self.read("manifest.json")
+        self.digest = hashlib.sha256(raw).hexdigest()
         seal = self.read("manifest.sha256").decode("ascii", "replace")
-        if seal != f"{hashlib.sha256(raw).hexdigest()}  manifest.json\n":
+        if seal != f"{self.digest}  manifest.json\n":
             raise Wrong("manifest_changed", path=self.path)
         told = self.parse("manifest.json", raw)
         shape = {
@@ -442,6 +448,11 @@ class Coffre:
         }
         if not isinstance(told, dict) or any(
             not isinstance(told.get(name), kind) for name, kind in shape.items()
+        ):
+            raise self.unusable("manifest_malformed")
+        place = told["departement"]
+        if any(
+            not isinstance(place.get(n), str) for n in ("code", "host", "name", "timezone")
         ):
             raise self.unusable("manifest_malformed")
         if told["format"] != FORMAT:
@@ -654,7 +665,10 @@ def time_zone(name: str) -> tzinfo | None:
 class Replay:
     """The journal read from its beginning; what is left at the end is what the figures must say."""
 
-    def __init__(self, departement: str, zone_name: str) -> None:
+    def __init__(
+        self, departement: str, zone_name: str, origin: str, leaves: bytes
+    ) -> None:
+        self.origin, self.leaves = origin, leaves
         self.departement, self.index, self.remarks = departement, 0, Counter()  # type: str, int, Counter[str]
         self.kinds: Counter[str] = Counter()
         self.zone = time_zone(zone_name)
@@ -1222,6 +1236,12 @@ class Replay:
     def _on_log_key_made(self, e: Facts, f: Facts) -> None:
         self.log_keys.append(f["vkey"])
 
+    def _on_log_continued(self, e: Facts, f: Facts) -> None:
+        """Another operator goes on: the old log is all that stands before, to the last entry."""
+        root = root_of(self.leaves, self.index).hex()
+        if f != {"origin": self.origin, "root": root, "size": self.index}:
+            raise Wrong("continues_other")
+
     def _on_log_key_ended(self, e: Facts, f: Facts) -> None:
         self.ended_keys.add(f["vkey"])
 
@@ -1437,14 +1457,17 @@ class Report:
             (say("figures"), "    ", self.figures),
             (say("unproved"), "  · ", self.unproved),
         ]
-        print(title)
+        print(clean(title))
         for heading, mark, sentences in parts:
             if sentences:
                 print("\n" + heading)
                 for sentence in sentences:
                     print(
                         textwrap.fill(
-                            sentence, 100, initial_indent=mark, subsequent_indent="    "
+                            clean(sentence),
+                            100,
+                            initial_indent=mark,
+                            subsequent_indent="    ",
                         )
                     )
         if self.false:
@@ -1596,7 +1619,10 @@ def replay_journal(
 ) -> Replay | None:
     """Hash each line, compare it with its leaf, and apply the rules; return the replay if all held."""
     replay = Replay(
-        coffre.manifest["departement"]["code"], coffre.manifest["departement"]["timezone"]
+        coffre.manifest["departement"]["code"],
+        coffre.manifest["departement"]["timezone"],
+        note.origin,
+        leaves,
     )
     found, odd, wrong = bytearray(), None, 0
     try:
@@ -1935,7 +1961,9 @@ def draw(root: bytes, number: int, population: int, size: int) -> list[int]:
     drawn: dict[int, None] = {}
     counter = 0
     while len(drawn) < size:
-        seed = b"passnum sample v1" + root + str(number).encode() + counter.to_bytes(8, "big")
+        seed = (
+            b"passnum sample v1" + root + str(number).encode() + counter.to_bytes(8, "big")
+        )
         value = int.from_bytes(hashlib.sha256(seed).digest()[:6], "big")
         if value < 2**48 - 2**48 % population:
             drawn.setdefault(value % population)
@@ -1977,7 +2005,8 @@ class Uses:
         return [
             index
             for index, number in sorted(self.tranche_of.items())
-            if (tranche is None or number == self.codes[tranche]) and (call is None or self.call_of[number] == call)
+            if (tranche is None or number == self.codes[tranche])
+            and (call is None or self.call_of[number] == call)
         ]
 
 
@@ -1996,7 +2025,10 @@ def draw_again(coffre: Coffre, options: argparse.Namespace, report: Report) -> N
     uses, count = Uses(size), 0
     try:
         for index, line in enumerate(coffre.lines("journal.jsonl")):
-            if hashlib.sha256(b"\x00" + line).digest() != leaves[32 * index : 32 * index + 32]:
+            if (
+                hashlib.sha256(b"\x00" + line).digest()
+                != leaves[32 * index : 32 * index + 32]
+            ):
                 raise Wrong("entry_changed", entry=named(index, line))
             uses.entry(index, read_json(line.decode()))
             count = index + 1
@@ -2010,11 +2042,19 @@ def draw_again(coffre: Coffre, options: argparse.Namespace, report: Report) -> N
     chosen = [places[k] for k in draw(root, options.seed, len(places), options.size)]
     wanted = {*chosen}
     lines = {n: line for n, line in enumerate(coffre.lines("journal.jsonl")) if n in wanted}
-    report.figures.append(say("sample_seed", size=size, root=root.hex(), number=options.seed))
+    report.figures.append(
+        say("sample_seed", size=size, root=root.hex(), number=options.seed)
+    )
     report.figures.append(say("sample_population", population=len(places)))
     for rank, index in enumerate(chosen, 1):
         e = read_json(lines[index].decode())
-        told = (e["id"], e["facts"]["serial"], e["on"], e["facts"]["site_name"], euros(e["cents"]))
+        told = (
+            e["id"],
+            e["facts"]["serial"],
+            e["on"],
+            e["facts"]["site_name"],
+            euros(e["cents"]),
+        )
         report.figures.append(f"{rank:3} {index:9} " + " ".join(map(str, told)))
     report.proved.append(say("sample_drawn", n=len(chosen)))
     asked = {
@@ -2026,15 +2066,18 @@ def draw_again(coffre: Coffre, options: argparse.Namespace, report: Report) -> N
         report.proved.append(say("sample_announced", n=where[0], line=where[0] + 1))
     else:
         report.unproved.append(say("sample_not_announced"))
-    others = sum(told["checkpoint"] == size for _index, told in uses.announced) - len(where)
+    others = [told for index, told in uses.announced if index not in where]
     if others:
-        report.unproved.append(say("sample_others", n=others))
+        same = sum(told["checkpoint"] == size for told in others)
+        report.unproved.append(say("sample_others", n=len(others), same=same))
     report.unproved.append(say("sample_number"))
 
 
 def sample(arguments: Sequence[str]) -> int:
     """Draw again the sample that `passnum sample` drew."""
-    parser = argparse.ArgumentParser(prog="verify.py sample", description=say("help_sample"))
+    parser = argparse.ArgumentParser(
+        prog="verify.py sample", description=say("help_sample")
+    )
     parser.add_argument("coffre", type=Path, help=say("help_coffre"))
     parser.add_argument("--size", type=int, required=True, help=say("help_size"))
     parser.add_argument("--seed", type=int, required=True, help=say("help_seed"))
@@ -2074,6 +2117,9 @@ SENTENCES = {
     "name_twice": ("un nom de fichier y est deux fois", "a file name is there twice"),
     "zip_swells": ("il se gonflerait à {size} octets : c'est une bombe", "it would swell to {size} bytes: this is a bomb"),
     "manifest_changed": ("{path} : manifest.json ou manifest.sha256 a été changé, l'un ne va plus avec l'autre.", "{path}: manifest.json or manifest.sha256 was changed, they do not match."),
+    "departement_odd": ("le département y est mal décrit ({what})", "the département is not well described in it ({what})"),
+    "rows_odd": ("des lignes de tables/ ne vont pas ensemble, ou ne se lisent pas ({odd})", "rows of tables/ do not go together, or cannot be read ({odd})"),
+    "checkpoints_odd": ("tables/checkpoint.jsonl ne mène pas, pas à pas, à {size} écritures", "tables/checkpoint.jsonl does not lead, step by step, to {size} entries"),
     "manifest_malformed": ("manifest.json n'a pas la forme attendue", "manifest.json is not as it must be"),
     "format_unknown": ("son format est {format!r}, ce programme lit {ours!r}", "its format is {format!r}, this program reads {ours!r}"),
     "file_missing": ("Le fichier {name} manque.", "The file {name} is missing."),
@@ -2190,8 +2236,8 @@ SENTENCES = {
     "policy_differs": ("policy.txt n'est pas la politique que le journal a enregistrée.", "policy.txt is not the policy that the journal recorded."),
     "key_ended": ("La clef qui signe avait pris fin, dit le journal.", "The key that signs had ended, the journal says."),
     "files_proved": ("Les {n} fichiers du coffre sont ceux que décrit manifest.json.", "The {n} files of the coffre are those that manifest.json describes."),
-    "tables_unproved": ("Les fichiers tables/ : ils servent à continuer ailleurs. Ce sont ceux que décrit manifest.json ; ce qu'ils disent n'est pas rejoué ici, mais à l'import.", "The files tables/: they serve to go on elsewhere. They are those that manifest.json describes; what they say is not replayed here, but when they are imported."),
-    "truth": ("Que ce qui est écrit est vrai (une personne est venue, un atelier a eu lieu) : le journal prouve ce qui a été dit, quand et dans quel ordre. Le nom du département et la date d'export ne sont que dans manifest.json.", "That what is written is true (somebody came, a workshop was held): the journal proves what was said, when and in which order. The name of the département and the date of export are in manifest.json only."),
+    "tables_unproved": ("Les fichiers tables/ : ils servent à continuer ailleurs. Leurs octets sont ceux que décrit manifest.json ; ce qu'ils disent n'est pas comparé ici au journal, mais à l'import. L'heure des points de contrôle n'est que dans tables/checkpoint.jsonl.", "The files tables/: they serve to go on elsewhere. Their bytes are those that manifest.json describes; what they say is not compared with the journal here, but when they are imported. The times of checkpoints are in tables/checkpoint.jsonl only."),
+    "truth": ("Que ce qui est écrit est vrai (une personne est venue, un atelier a eu lieu) : le journal prouve ce qui a été dit, quand et dans quel ordre. Le nom, le fuseau horaire et l'adresse (host) du département, et la date d'export, ne sont que dans manifest.json, que rien ne signe.", "That what is written is true (somebody came, a workshop was held): the journal proves what was said, when and in which order. The name, the time zone and the address (host) of the département, and the date of export, are in manifest.json only, which nothing signs."),
     "help": ("Vérifie un coffre : signatures, journal, règles, totaux.", "Verifies a coffre: signatures, journal, rules, totals."),
     "help_coffre": ("le zip, ou son dossier décompressé (sans rien : celui de verify.py)", "the zip, or its unpacked folder (by default that of verify.py)"),
     "help_since": ("un coffre plus ancien, que vous avez gardé", "an older coffre, that you kept"),
@@ -2203,7 +2249,7 @@ SENTENCES = {
     "sample_drawn": ("Les {n} écritures du tirage sont celles que donnent cette racine et ce nombre.", "The {n} entries of the sample are those that this root and this number give."),
     "sample_announced": ("Ce tirage a été annoncé : écriture n° {n} (ligne {line} du journal), après toutes celles qu'il pouvait tirer.", "This sample was announced: entry {n} (line {line} of the journal), after all that it could draw."),
     "sample_not_announced": ("Que ce tirage a été annoncé : ce coffre ne contient pas son annonce. Demandez-en un plus récent.", "That this sample was announced: this coffre does not hold its announcement. Ask for a newer one."),
-    "sample_others": ("Qu'il n'y a eu que ce tirage : {n} autre(s) annonce(s) portent sur le même point de contrôle.", "That this was the only sample: {n} other announcement(s) stand on the same checkpoint."),
+    "sample_others": ("Qu'il n'y a eu que ce tirage : {n} autre(s) annonce(s) de tirage sont dans ce journal, dont {same} sur le même point de contrôle.", "That this was the only sample: {n} other announcement(s) of samples are in this journal, {same} of them on the same checkpoint."),
     "sample_number": ("Que personne ne connaissait le nombre avant la publication du point de contrôle : l'auditeur seul le sait.", "That nobody knew the number before the checkpoint was published: only the auditor knows."),
     "sample_needs_all": ("Un tirage se refait avec le coffre entier : celui-ci est filtré.", "A sample is drawn again from a whole coffre: this one is filtered."),
     "sample_beyond": ("Ce coffre va jusqu'à {size} écritures : un point de contrôle à {asked} n'y est pas.", "This coffre goes up to {size} entries: a checkpoint at {asked} is not in it."),
@@ -2215,6 +2261,7 @@ SENTENCES = {
     "help_checkpoint": ("la taille du point de contrôle (sans rien : celui du coffre)", "the size of the checkpoint (by default that of the coffre)"),
     "help_tranche": ("seulement une tranche", "only one tranche"),
     "help_call": ("seulement un appel à projets", "only one call for projects"),
+    "continues_other": ("dit continuer un autre journal que celui qui la précède", "says that it continues another log than the one before it"),
     "sample_early": ("annonce un tirage sur un point de contrôle que le journal n'avait pas encore atteint", "announces a sample on a checkpoint that the log had not reached"),
     "title": ("Coffre du journal « {origin} » ({name}), exporté le {day}", "Coffre of the log “{origin}” ({name}), exported on {day}"),
 }

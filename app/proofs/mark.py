@@ -1,16 +1,29 @@
 """What was shown last, remembered outside the database, which a restored backup cannot make forget."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.notes import Checkpoint, read, read_checkpoint
+from ledger.refusal import Refusal
+
+
+@dataclass(eq=False)
+class MarkUnwritable(Refusal):
+    """The file that remembers the last checkpoint shown cannot be written: nothing is signed."""
+
+    code = "mark_unwritable"
+
+    file: str
+    why: str
 
 
 class Mark:
     """A file that holds the last published checkpoint of a log; without a folder, nothing is kept."""
 
     def __init__(self, folder: Path | None, code: str) -> None:
-        self._path = None if folder is None else folder / f"{code.lower()}.checkpoint"
+        self.name = f"{code.lower()}.checkpoint"
+        self._path = None if folder is None else folder / self.name
 
     def read(self) -> Checkpoint | None:
         """Return the last checkpoint that was shown, None before the first.
@@ -22,18 +35,21 @@ class Mark:
         return read_checkpoint(read(self._path.read_text(encoding="utf-8")).text)
 
     def keep(self, note: str) -> None:
-        """Remember a checkpoint; it is on the disk when this returns."""
+        """Remember a checkpoint; it is on the disk when this returns.  Raises `MarkUnwritable`."""
         if self._path is None:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self._path.with_suffix(".new")
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(note)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            beside = self._path.with_suffix(".new")
+            with beside.open("w", encoding="utf-8") as file:
+                file.write(note)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(self._path)
+            folder = os.open(self._path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as no:
+            raise MarkUnwritable(str(self._path), str(no.strerror)) from None

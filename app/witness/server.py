@@ -19,9 +19,10 @@ from litestar.status_codes import (
     HTTP_404_NOT_FOUND,
     HTTP_409_CONFLICT,
     HTTP_422_UNPROCESSABLE_ENTITY,
+    HTTP_503_SERVICE_UNAVAILABLE,
 )
 
-from app.witness.state import WitnessKey, WitnessState
+from app.witness.state import StateWrong, WitnessKey, WitnessState
 from ledger.witnessing import (
     BadProof,
     BadRequest,
@@ -79,8 +80,11 @@ def _answer(
     except tuple(_STATUSES) as no:
         status = _STATUSES[type(no)]
         if status == HTTP_422_UNPROCESSABLE_ENTITY:
-            log.error("a log was rewritten: %s", no)  # noqa: TRY400 - an answer
+            log.warning("a checkpoint without a good proof: %s", no)
         return _text(f"{no}\n", status)
+    except StateWrong as no:
+        log.error("nothing is cosigned: %s", no)  # noqa: TRY400 - an answer
+        return _text("try later\n", HTTP_503_SERVICE_UNAVAILABLE)
     return _text(f"{line}\n", HTTP_200_OK)
 
 

@@ -1,13 +1,20 @@
 """What a witness remembers: of each log, the keys it trusts and the largest tree it found consistent.
 
 One JSON file, written whole beside the old one and put in its place: on the disk before anyone is
-answered.  What a log did wrong is added to a second file, with the signed checkpoint that shows it.
+answered.  It is read again for each act, under a lock that other processes see.
+
+What a log did wrong is added to a second file.  Two checkpoints of one size that it signed are a
+proof.  A checkpoint that was handed in without a good proof is only a suspicion: anybody can do
+that with a checkpoint that anybody can read.
 """
 
 import base64
+import fcntl
 import json
+import logging
 import os
-import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,9 +22,25 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ledger.notes import COSIGNATURE, Key, Line, cosign, public_key, read_key
+from ledger.notes import (
+    COSIGNATURE,
+    Checkpoint,
+    Key,
+    Line,
+    Note,
+    cosign,
+    public_key,
+    read_checkpoint,
+    read_key,
+)
 from ledger.refusal import Refusal
 from ledger.witnessing import AddCheckpoint, BadProof, Conflict, Seen, judge
+
+MOST_TOLD = 1_000  # of each kind: a stranger does not fill the disk
+
+log = logging.getLogger(__name__)
+
+Logs = dict[str, dict[str, Any]]
 
 
 @dataclass(eq=False)
@@ -28,6 +51,15 @@ class StateWrong(Refusal):
 
     file: str
     why: str
+
+
+@dataclass(eq=False)
+class WitnessKeyUnknown(Refusal):
+    """The witness does not trust this key for this log."""
+
+    code = "witness_key_unknown"
+
+    origin: str
 
 
 class WitnessKey:
@@ -70,98 +102,190 @@ class WitnessKey:
 
 
 class WitnessState:
-    """The logs that a witness looks after; safe from many threads, one process."""
+    """The logs that a witness looks after; safe from many threads and many processes."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._lock = path, threading.Lock()
-        try:
-            self._logs: dict[str, dict[str, Any]] = (
-                json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-            )
-            for known in self._logs.values():
-                Seen(int(known["size"]), base64.b64decode(known["root"]))
-                for key in known["keys"]:
-                    read_key(key["vkey"])
-        except OSError as no:
-            raise StateWrong(str(path), str(no.strerror)) from None
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise StateWrong(str(path), "JSON?") from None
+        self._path = path
+        self._read()
 
     @property
     def refusals(self) -> Path:
-        """The file where what logs did wrong is kept, one JSON line each."""
+        """The file where what logs did wrong is kept, one JSON line each; `proof` tells what proves it."""
         return self._path.with_name(self._path.name + ".refused.jsonl")
 
-    def logs(self) -> dict[str, dict[str, Any]]:
+    def logs(self) -> Logs:
         """Return what is remembered, by the name of the log."""
-        return self._logs
+        return self._read()
+
+    def told(self) -> list[dict[str, Any]]:
+        """Return what logs did wrong, and what only looks so (`proof` is false)."""
+        if not self.refusals.exists():
+            return []
+        told = []
+        for line in self.refusals.read_bytes().split(b"\n"):
+            try:
+                told.append(json.loads(line))
+            except ValueError:  # half a line, from a kill or a full disk
+                continue
+        return told
 
     def trust(self, origin: str, vkey: str, *, from_size: int = 0) -> None:
         """Trust a key of a log, for checkpoints of this size or larger; what was seen of it stays.
 
-        A second key, as after a change of key or of operator, is trusted beside the first.
+        A second key, as after a change of key or of operator, is trusted beside the first; a key
+        that is trusted already, from the new size on.
         """
         read_key(vkey)
-        with self._lock:
-            known = self._logs.setdefault(origin, {"keys": [], "size": 0, "root": ""})
-            if vkey not in [key["vkey"] for key in known["keys"]]:
-                known["keys"].append({"vkey": vkey, "from_size": from_size})
-            self._write()
+        with self._alone() as logs:
+            known = logs.setdefault(origin, {"keys": [], "size": 0, "root": "", "note": ""})
+            others = [key for key in known["keys"] if key["vkey"] != vkey]
+            known["keys"] = [*others, {"vkey": vkey, "from_size": from_size}]
+            self._write(logs)
+
+    def distrust(self, origin: str, vkey: str) -> None:
+        """Trust a key no more; what was seen of the log stays.  Raises `witness_key_unknown`."""
+        with self._alone() as logs:
+            known = logs.get(origin, {"keys": []})
+            others = [key for key in known["keys"] if key["vkey"] != vkey]
+            if len(others) == len(known["keys"]):
+                raise WitnessKeyUnknown(origin)
+            known["keys"] = others
+            self._write(logs)
 
     def cosign(self, asked: AddCheckpoint, key: WitnessKey, *, at: datetime) -> Line:
         """Judge a checkpoint, remember it, and cosign it; one at a time.
 
-        Raises what `judge` raises; a log that forks or was rewritten is written down.
+        Raises what `judge` raises; a log that forks, or may have been rewritten, is written down.
         """
-        with self._lock:
+        with self._alone() as logs:
             origin = asked.note.text.partition("\n")[0]
-            known = self._logs.get(origin, {"keys": [], "size": 0, "root": ""})
+            known = logs.get(origin, {"keys": [], "size": 0, "root": ""})
             size = _size(asked.note.text)
             trusted = [read_key(k["vkey"]) for k in known["keys"] if size >= k["from_size"]]
             seen = Seen(known["size"], base64.b64decode(known["root"]))
             try:
                 checkpoint = judge(asked, trusted, seen)
-            except (Conflict, BadProof) as no:
-                if isinstance(no, BadProof) or no.forked or size < seen.size:
-                    self._write_down(asked, seen, no, at)
+            except (Conflict, BadProof) as no:  # it is signed by the log
+                note = _signed(asked.note, trusted)
+                self._write_down(note, known, no, at)
                 raise
             known |= {
                 "size": checkpoint.size,
                 "root": base64.b64encode(checkpoint.root).decode(),
+                "note": str(_signed(asked.note, trusted)),
             }
-            self._write()
+            self._write(logs)
             return cosign(
                 asked.note.text, key.name, key.private, seconds=int(at.timestamp())
             )
 
-    def _write(self) -> None:
-        beside = self._path.with_name(self._path.name + ".new")
-        with beside.open("w", encoding="utf-8") as file:
-            json.dump(self._logs, file, indent=2, ensure_ascii=False)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
+    @contextmanager
+    def _alone(self) -> Iterator[Logs]:
+        """Keep every other writer out, and read what the last one wrote."""
         try:
-            os.fsync(folder)
+            lock = os.open(
+                self._path.with_name(self._path.name + ".lock"),
+                os.O_RDWR | os.O_CREAT | os.O_CLOEXEC,
+                0o600,
+            )
+        except OSError as no:
+            raise StateWrong(str(self._path), str(no.strerror)) from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield self._read()
         finally:
-            os.close(folder)
+            os.close(lock)
+
+    def _read(self) -> Logs:
+        path = self._path
+        try:
+            logs: Logs = (
+                json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            )
+            for known in logs.values():
+                Seen(int(known["size"]), base64.b64decode(known["root"]))
+                for key in known["keys"]:
+                    read_key(key["vkey"])
+                    int(key["from_size"])
+        except OSError as no:
+            raise StateWrong(str(path), str(no.strerror)) from None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise StateWrong(str(path), "JSON?") from None
+        return logs
+
+    def _write(self, logs: Logs) -> None:
+        beside = self._path.with_name(self._path.name + ".new")
+        try:
+            with beside.open("w", encoding="utf-8") as file:
+                json.dump(logs, file, indent=2, ensure_ascii=False)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(self._path)
+            folder = os.open(self._path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as no:
+            raise StateWrong(str(self._path), str(no.strerror)) from None
 
     def _write_down(
-        self, asked: AddCheckpoint, seen: Seen, why: Exception, at: datetime
+        self, note: Note, known: dict[str, Any], no: Conflict | BadProof, at: datetime
     ) -> None:
+        """Add a proof or a suspicion, once; neither crowds out the other."""
+        checkpoint = read_checkpoint(note.text)
+        why = _why(checkpoint, known, no)
+        if why is None:
+            return
         told = {
+            "proof": why == "fork",
+            "why": why,
             "at": at.isoformat(),
-            "why": type(why).__name__,
-            "seen_size": seen.size,
-            "seen_root": base64.b64encode(seen.root).decode(),
-            "old": asked.old,
-            "note": str(asked.note),
+            "origin": checkpoint.origin,
+            "size": checkpoint.size,
+            "root": base64.b64encode(checkpoint.root).decode(),
+            "note": str(note),
+            "seen_size": known["size"],
+            "seen_root": known["root"],
+            "seen_note": known.get("note", ""),
         }
-        with self.refusals.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(told, ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            same = [one for one in self.told() if one.get("why") == why]
+            what = ("origin", "size", "root")
+            known_already = any(all(one.get(k) == told[k] for k in what) for one in same)
+            if known_already or len(same) >= MOST_TOLD:
+                return
+            with self.refusals.open("a+b") as file:
+                if file.tell() and not self.refusals.read_bytes().endswith(b"\n"):
+                    file.write(b"\n")
+                file.write(json.dumps(told, ensure_ascii=False).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:  # the answer is the same; the trace keeps what the file could not
+            log.exception("not written down: %s", told)
+
+
+def _why(
+    checkpoint: Checkpoint, known: dict[str, Any], no: Conflict | BadProof
+) -> str | None:
+    """Name what a signed checkpoint shows beside the remembered one: a fork, or a suspicion, or nothing."""
+    if not known["size"]:
+        return None
+    if isinstance(no, Conflict) and no.forked:
+        # A state from before notes were kept cannot show both.
+        return "fork" if known.get("note") else "unproved"
+    if checkpoint.size < known["size"]:
+        return "smaller"
+    if isinstance(no, BadProof) and checkpoint.size > known["size"]:
+        return "unproved"
+    return None
+
+
+def _signed(note: Note, trusted: Sequence[Key]) -> Note:
+    """Return a note that was verified with the signatures of its log alone, one a key."""
+    known = {(key.name, key.id) for key in trusted}
+    lines = {(one.name, one.id): one for one in reversed(note.lines)}
+    return Note(note.text, tuple(one for named, one in lines.items() if named in known))
 
 
 def _size(text: str) -> int:

@@ -4,22 +4,38 @@ import base64
 import json
 import re
 import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from hashlib import sha256
 
 import httpx
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
 from litestar.testing import TestClient
 from sqlalchemy import create_engine, select, text
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.devices import new_device
-from app.proofs.mark import Mark
-from app.proofs.publisher import MarkUnreadable, Publisher
-from app.proofs.witnesses import Asking
+from app.proofs import publisher as publishing_loop
+from app.proofs import witnesses as asking
+from app.proofs.mark import Mark, MarkUnwritable
+from app.proofs.publisher import MarkUnreadable, Publisher, WitnessNeeded
+from app.proofs.witnesses import ANSWER_MAX, Asking
 from app.web import create_app
 from app.witness.server import create_witness
-from app.witness.state import StateWrong, WitnessKey, WitnessState
+from app.witness.state import (
+    MOST_TOLD,
+    StateWrong,
+    WitnessKey,
+    WitnessKeyUnknown,
+    WitnessState,
+)
 from issuance.keys import keyring, signer
 from ledger.identifiers import new_id
 from ledger.key_sealing import KeysLocked
@@ -31,14 +47,24 @@ from ledger.log_keys import (
     new_log_key,
     public_log_keys,
 )
-from ledger.merkle import extend, leaf_hash, root, verify_inclusion
+from ledger.merkle import consistency_proof, extend, leaf_hash, root, verify_inclusion
 from ledger.models import entry, log_leaf
-from ledger.notes import read, read_checkpoint, read_key, verify
+from ledger.notes import (
+    Checkpoint,
+    Note,
+    public_key,
+    read,
+    read_checkpoint,
+    read_key,
+    sign,
+    verify,
+)
 from ledger.policy import read_policy, vouch
 from ledger.publishing import LogBehind, LogForked, newest
 from ledger.receipts import NotPublishedYet
 from ledger.witness_policies import PolicyWrong, SetPolicy, policy_text, set_policy
-from tests.app.running import an_instance
+from ledger.witnessing import AddCheckpoint, BadProof, Conflict
+from tests.app.running import an_instance, environment, passnum
 from tests.app.visiting import Clock
 from tests.builders import (
     SECRET,
@@ -141,23 +167,9 @@ def leaves(instance):
         return list(session.scalars(select(log_leaf.c.leaf_hash).order_by(log_leaf.c.idx)))
 
 
-def rewrite(instance, request, tmp_path, published=False):
-    """What a superuser can do: triggers off, an entry changed, the whole log computed again."""
-    bodies = {}
-    with instance.database.begin("23", read_only=True) as session:
-        for idx, body in session.execute(
-            select(log_leaf.c.idx, entry.c.body).join(
-                entry, entry.c.id == log_leaf.c.entry_id
-            )
-        ):
-            bodies[idx] = bytes(body)
-    changed = bodies[2].replace(b'"v":1', b'"v":2')
-    assert changed != bodies[2]
-    bodies[2] = changed
-    frontier, roots = (), {}
-    for idx in range(len(bodies)):
-        frontier = extend(frontier, idx, [leaf_hash(bodies[idx])])
-        roots[idx + 1] = root(frontier)
+@contextmanager
+def guards_off(instance, request, tmp_path):
+    """Open a transaction as a superuser may: no trigger looks."""
     if instance.settings.data_dir and (tmp_path / "d23.db").exists():
         engine = create_engine(f"sqlite:///{tmp_path / 'd23.db'}")
         off = [
@@ -178,6 +190,28 @@ def rewrite(instance, request, tmp_path, published=False):
     with engine.begin() as connection:
         for statement in off:
             connection.execute(text(statement))
+        yield connection
+    engine.dispose()
+
+
+def rewrite(instance, request, tmp_path, published=False):
+    """What a superuser can do: triggers off, an entry changed, the whole log computed again."""
+    bodies = {}
+    with instance.database.begin("23", read_only=True) as session:
+        for idx, body in session.execute(
+            select(log_leaf.c.idx, entry.c.body).join(
+                entry, entry.c.id == log_leaf.c.entry_id
+            )
+        ):
+            bodies[idx] = bytes(body)
+    changed = bodies[2].replace(b'"v":1', b'"v":2')
+    assert changed != bodies[2]
+    bodies[2] = changed
+    frontier, roots = (), {}
+    for idx in range(len(bodies)):
+        frontier = extend(frontier, idx, [leaf_hash(bodies[idx])])
+        roots[idx + 1] = root(frontier)
+    with guards_off(instance, request, tmp_path) as connection:
         if published:
             connection.execute(text("DELETE FROM cosignature"))
             connection.execute(text("DELETE FROM published"))
@@ -200,7 +234,6 @@ def rewrite(instance, request, tmp_path, published=False):
         connection.execute(
             text("UPDATE log_state SET frontier = :f"), {"f": b"".join(frontier)}
         )
-    engine.dispose()
 
 
 def test_a_checkpoint_is_signed_once_committed_and_not_twice(instance, clock):
@@ -249,12 +282,21 @@ def test_a_publisher_killed_at_any_moment_goes_on(instance, clock, monkeypatch):
         m.setattr(Mark, "keep", killed)
         with pytest.raises(KeyboardInterrupt):
             publisher.publish()
-    first = shown(instance)
-    assert first is not None, "committed before it was remembered"
+    assert shown(instance) is None, "nothing is shown that is not remembered"
+    mark, keep = Mark(instance.settings.state_dir, "23"), Mark.keep
+    with monkeypatch.context() as m:
+        m.setattr(Mark, "keep", lambda self, note: (keep(self, note), killed()))
+        with pytest.raises(KeyboardInterrupt):
+            publisher.publish()
+    assert shown(instance) is None
+    size = mark.read().size
+    assert size == len(leaves(instance)), (
+        "remembered too early: the log holds it all the same"
+    )
 
     more(instance)
-    assert Publisher(instance, "23").publish().size == first.size + 1
-    assert Mark(instance.settings.state_dir, "23").read().size == first.size + 1
+    assert Publisher(instance, "23").publish().size == size + 1
+    assert mark.read().size == size + 1
 
 
 def test_an_old_backup_is_not_signed(instance, tmp_path, clock):
@@ -358,7 +400,7 @@ def test_a_rewritten_history_is_not_signed(watched, request, tmp_path):
 
 
 def test_whoever_holds_everything_is_caught_by_the_witness(watched, request, tmp_path):
-    """Database, mark and log key: a second history is signed, and the witness keeps the proof of it."""
+    """Database, mark and log key: a second history is signed, and the witness keeps both checkpoints."""
     instance = watched.instance
     watched.publisher().publish()
     first = shown(instance)
@@ -371,10 +413,16 @@ def test_whoever_holds_everything_is_caught_by_the_witness(watched, request, tmp
         forger.publish()
 
     assert no.value.by == "pref"
-    [told] = [json.loads(line) for line in watched.state.refusals.read_text().splitlines()]
-    assert (told["why"], told["seen_size"]) == ("BadProof", first.size)
+    [told] = watched.state.told()
+    assert (told["why"], told["proof"]) == ("unproved", False), (
+        "a stranger can prove badly too"
+    )
+    assert told["seen_size"] == first.size
     [key] = [read_key(vkey) for vkey in vkeys(instance)]
-    assert verify(read(told["note"]), [key]), "signed by the log itself: nobody can deny it"
+    for note in (told["note"], told["seen_note"]):
+        assert verify(read(note), [key]), (
+            "the log signed both: it must prove that one continues the other"
+        )
     assert watched.seen() == first.size
     more(instance)
     with pytest.raises(LogForked) as no:  # and it is asked again before the next signature
@@ -382,10 +430,12 @@ def test_whoever_holds_everything_is_caught_by_the_witness(watched, request, tmp
     assert no.value.by == "pref"
 
 
-def test_a_shorter_log_is_refused_and_told(watched):
+def test_a_shorter_log_is_refused_and_told(watched, tmp_path):
     """The witness saw more than the log holds: a restored backup, without any mark."""
     watched.publisher().publish()
-    watched.state.logs()[NAME]["size"] += 10
+    logs = watched.state.logs()
+    logs[NAME]["size"] += 10
+    (tmp_path / "witness.json").write_text(json.dumps(logs))
     (watched.instance.settings.state_dir / "23.checkpoint").unlink()
     more(watched.instance)
     with pytest.raises(LogBehind) as no:
@@ -618,3 +668,371 @@ def test_an_answer_to_scans_is_signed(web, instance):
     Ed25519PublicKey.from_public_bytes(read_key(vkey).public).verify(
         signature, signed.encode()
     )
+
+
+@pytest.mark.parametrize("what", ["frontier", "checkpoint"])
+def test_a_root_that_the_entries_do_not_give_is_not_signed(
+    instance, request, tmp_path, what
+):
+    """The tables that are derived are not believed: the root is computed before it is signed."""
+    Publisher(instance, "23").publish()
+    before = shown(instance)
+    if what == "checkpoint":
+        more(instance)
+    table, column = {
+        "frontier": ("log_state", "frontier"), "checkpoint": ("checkpoint", "root"),
+    }[what]  # fmt: skip
+    with guards_off(instance, request, tmp_path) as connection:
+        last = "" if what == "frontier" else f" WHERE tree_size = {before.size + 1}"
+        [(kept,)] = connection.execute(text(f"SELECT {column} FROM {table}{last}"))
+        flipped = bytes(kept[:-1]) + bytes([kept[-1] ^ 1])
+        change = text(f"UPDATE {table} SET {column} = :flipped{last}")
+        connection.execute(change, {"flipped": flipped})
+    if what == "frontier":
+        more(instance)
+    with pytest.raises(LogForked) as no:
+        Publisher(instance, "23").publish()
+    assert (no.value.by, no.value.shown) == ("checkpoint", before.size + 1)
+    assert shown(instance) == before
+    assert Mark(instance.settings.state_dir, "23").read().size == before.size
+
+
+def test_a_mark_that_cannot_be_written_signs_nothing(instance, tmp_path):
+    (tmp_path / "full").write_text("no folder")
+    instance.settings = type(instance.settings)(
+        None, {}, SECRET, state_dir=tmp_path / "full"
+    )
+    with pytest.raises(MarkUnwritable) as no:
+        Publisher(instance, "23").publish()
+    assert no.value.file.endswith("23.checkpoint")
+    assert shown(instance) is None
+
+
+class Growing:
+    """A log in memory, with its key: what it signs at each size, and proofs."""
+
+    def __init__(self, count=20):
+        self.private = Ed25519PrivateKey.generate()
+        self.vkey = public_key(NAME, self.private).vkey
+        self.leaves = [leaf_hash(b"%d" % n) for n in range(count)]
+
+    def note(self, size, leaves=None):
+        whole = root(extend((), 0, (leaves or self.leaves)[:size]))
+        told = Checkpoint(NAME, size, whole).text
+        return Note(told, (sign(told, NAME, self.private),))
+
+    def asked(self, old, size):
+        def reads(level, n):
+            return b"".join(self.leaves[:size])
+
+        proof = consistency_proof(reads, old, size) if old else []
+        return AddCheckpoint(old, tuple(proof), self.note(size))
+
+
+@pytest.fixture
+def key(tmp_path):
+    return WitnessKey.make(tmp_path / "witness.key", "pref.example")
+
+
+@pytest.fixture
+def growing(tmp_path):
+    return Growing()
+
+
+@pytest.fixture
+def state(tmp_path, growing):
+    made = WitnessState(tmp_path / "witness.json")
+    made.trust(NAME, growing.vkey)
+    return made
+
+
+def refused(state, key, asked, why):
+    with pytest.raises(why):
+        state.cosign(asked, key, at=NOW.at)
+    return state.told()
+
+
+def test_what_strangers_hand_in_is_no_proof(state, key, growing):
+    """Checkpoints are public: an old one again, the newest with a bad proof, as often as one likes."""
+    state.cosign(growing.asked(0, 10), key, at=NOW.at)
+    for _ in range(3):
+        refused(state, key, AddCheckpoint(0, (), growing.note(5)), Conflict)
+        refused(state, key, AddCheckpoint(10, (b"x" * 32,), growing.note(15)), BadProof)
+        refused(state, key, AddCheckpoint(10, (b"x" * 32,), growing.note(10)), BadProof)
+        refused(state, key, AddCheckpoint(0, (), growing.note(12)), Conflict)
+    told = state.told()
+    assert [(one["why"], one["size"], one["proof"]) for one in told] == [
+        ("smaller", 5, False), ("unproved", 15, False),
+    ]  # fmt: skip
+    for one in told:
+        for note in (one["note"], one["seen_note"]):
+            assert verify(read(note), [read_key(growing.vkey)])
+    assert state.logs()[NAME]["size"] == 10
+    state.cosign(growing.asked(10, 15), key, at=NOW.at)
+
+
+@pytest.mark.parametrize("old", [10, 0])
+def test_two_checkpoints_of_one_size_are_a_proof(state, key, growing, old):
+    state.cosign(growing.asked(0, 10), key, at=NOW.at)
+    other = growing.note(10, [leaf_hash(b"x"), *growing.leaves[1:]])
+    padded = Note(other.text, (*other.lines, sign(other.text, "else", growing.private)))
+    for _ in range(2):
+        [told] = refused(state, key, AddCheckpoint(old, (), padded), Conflict)
+    assert (told["proof"], told["why"], told["size"]) == (True, "fork", 10)
+    ours, theirs = read(told["seen_note"]), read(told["note"])
+    assert len(theirs.lines) == 1, "what a stranger added is not kept"
+    for note in (ours, theirs):
+        assert verify(note, [read_key(growing.vkey)])
+    one, two = read_checkpoint(ours.text), read_checkpoint(theirs.text)
+    assert one.size == two.size
+    assert one.root != two.root
+
+
+def test_what_is_told_is_bounded_and_suspicions_crowd_out_no_proof(state, key, growing):
+    state.cosign(growing.asked(0, 10), key, at=NOW.at)
+    line = json.dumps(
+        {"proof": False, "why": "unproved", "origin": NAME, "size": 1, "root": ""}
+    )
+    state.refusals.write_bytes(f"{line}\n".encode() * MOST_TOLD + b'{"note":"\xe2')
+    refused(state, key, AddCheckpoint(10, (), growing.note(15)), BadProof)
+    assert len(state.told()) == MOST_TOLD
+    other = growing.note(10, [leaf_hash(b"x"), *growing.leaves[1:]])
+    told = refused(state, key, AddCheckpoint(10, (), other), Conflict)
+    assert len(told) == MOST_TOLD + 1
+    assert told[-1]["proof"]
+
+
+def test_an_empty_log_has_one_root(state, key, growing):
+    assert str(state.cosign(growing.asked(0, 0), key, at=NOW.at)).startswith("— pref")
+    told = Checkpoint(NAME, 0, b"x" * 32).text
+    wrong = Note(told, (sign(told, NAME, growing.private),))
+    assert refused(state, key, AddCheckpoint(0, (), wrong), BadProof) == []
+
+
+def test_a_witness_is_told_of_a_key_while_it_serves(tmp_path, state, key, growing):
+    """`witness trust` is another process: neither loses what the other wrote."""
+    beside, new = WitnessState(tmp_path / "witness.json"), Growing()
+    state.cosign(growing.asked(0, 10), key, at=NOW.at)
+    beside.trust(NAME, new.vkey, from_size=10)
+    assert beside.logs()[NAME]["size"] == 10, "the size was not rolled back"
+    growing.private = new.private
+    state.cosign(growing.asked(10, 15), key, at=NOW.at)
+    beside.trust(NAME, new.vkey, from_size=16)
+    assert state.logs()[NAME]["size"] == 15
+    assert [k["from_size"] for k in state.logs()[NAME]["keys"]] == [0, 16]
+    beside.distrust(NAME, new.vkey)
+    assert [k["vkey"] for k in state.logs()[NAME]["keys"]] == [growing.vkey]
+    assert state.logs()[NAME]["size"] == 15
+    for origin in (NAME, "else.example"):
+        with pytest.raises(WitnessKeyUnknown):
+            beside.distrust(origin, new.vkey)
+    shown_ = passnum("witness", "distrust", "--origin", NAME, "--key", growing.vkey,
+                     "--state", tmp_path / "witness.json", env=environment())  # fmt: skip
+    assert shown_.returncode == 0, shown_.stderr
+    assert state.logs()[NAME]["keys"] == []
+
+
+def test_many_at_once_lose_nothing(tmp_path, state, key, growing):
+    beside, keys = (
+        WitnessState(tmp_path / "witness.json"),
+        [Growing(1).vkey for _ in range(20)],
+    )
+
+    def grow():
+        for size in range(1, 20):
+            state.cosign(growing.asked(size - 1, size), key, at=NOW.at)
+
+    with ThreadPoolExecutor() as many:
+        done_ = [many.submit(grow)]
+        done_ += [many.submit(beside.trust, NAME, vkey) for vkey in keys[:10]]
+        done_ += [many.submit(state.trust, NAME, vkey) for vkey in keys[10:]]
+    for one in done_:
+        one.result()
+    known = state.logs()[NAME]
+    assert known["size"] == 19
+    assert {k["vkey"] for k in known["keys"]} == {growing.vkey, *keys}
+
+
+class Several(httpx.BaseTransport):
+    """Witnesses by host; what each does is a function of the request."""
+
+    def __init__(self, **hosts):
+        self.hosts, self.asked = hosts, []
+
+    def handle_request(self, request):
+        self.asked.append(request.url.host)
+        return self.hosts[request.url.host](request)
+
+
+def with_witnesses(watched, tmp_path, *urls):
+    """Set a policy of the true witness, at the end, and of others at these addresses."""
+    lines = []
+    for n, url in enumerate(urls):
+        other = WitnessKey.make(tmp_path / f"other{n}.key", f"other{n}.example")
+        lines.append(f"witness other{n} {other.public.vkey} {url}\n")
+    lines.append(f"witness pref {watched.key.public.vkey} http://pref\nquorum none\n")
+    with watched.instance.database.begin("23") as session:
+        done(set_policy(session, SetPolicy(new_id(), "".join(lines)), by="t", now=NOW))
+    sequence(watched.instance.database)
+
+
+def conflict(size):
+    return lambda _: httpx.Response(409, content=f"{size}\n".encode())
+
+
+def test_one_witness_that_denies_does_not_silence_the_others(watched, tmp_path):
+    with_witnesses(watched, tmp_path, "http://forked", "http://behind")
+    several = Several(
+        forked=conflict(0), behind=conflict(10**6), pref=watched.through.handle_request
+    )
+    with pytest.raises(LogForked) as no:
+        Publisher(watched.instance, "23", Asking(several)).publish()
+    assert no.value.by == "other0"
+    assert several.asked == ["forked", "behind", "pref"]
+    assert "pref.example" in shown(watched.instance).note
+
+
+def test_odd_answers_are_no_answers(watched, tmp_path, caplog):
+    """Each would have killed the publisher, or kept it busy; the true witness is asked all the same."""
+    addresses = [
+        "http://[",
+        "nothing",
+        "http://h:99999/",
+        "http://long",
+        "http://size",
+        "http://packed",
+        "http://text",
+    ]
+    with_witnesses(watched, tmp_path, *addresses)
+    several = Several(
+        long=lambda _: httpx.Response(200, content=b"x" * (ANSWER_MAX + 1)),
+        size=conflict("9" * 10_000),
+        packed=lambda _: httpx.Response(200, headers={"content-encoding": "br"}, stream=httpx.ByteStream(b"x")),
+        text=lambda _: httpx.Response(200, content=b"\xff"),
+        pref=watched.through.handle_request,
+    )  # fmt: skip
+    made = Publisher(watched.instance, "23", Asking(several)).publish()
+    assert watched.seen() == made.size
+    assert "pref.example" in shown(watched.instance).note
+
+
+def test_a_witness_that_hangs_holds_up_nobody_and_no_transaction(
+    watched, tmp_path, monkeypatch
+):
+    with_witnesses(watched, tmp_path, "http://hangs")
+    monkeypatch.setattr(asking, "ANSWER_SECONDS", 0.5)
+    database, open_, goes_on = watched.instance.database, [], threading.Event()
+    begin = database.begin
+
+    @contextmanager
+    def counted(*given_, **how):
+        with begin(*given_, **how) as session:
+            open_.append(session)
+            try:
+                yield session
+            finally:
+                open_.pop()
+
+    def hangs(_):
+        assert open_ == []
+        goes_on.wait(30)
+        raise httpx.ConnectError("too late")
+
+    several = Several(hangs=hangs, pref=watched.through.handle_request)
+    publisher = Publisher(watched.instance, "23", Asking(several))
+    with monkeypatch.context() as m:
+        m.setattr(database, "begin", counted)
+        began = time.monotonic()
+        for _ in range(3):
+            made = publisher.publish()
+            more(watched.instance)
+        assert time.monotonic() - began < 10
+    assert watched.seen() == made.size
+    assert several.asked.count("hangs") == 1, "it is not asked again before it let go"
+    goes_on.set()
+
+
+def test_a_dead_witness_stops_nothing_while_the_mark_is_there(watched, caplog):
+    watched.publisher().publish()
+    watched.through.down = True
+    again = watched.publisher()
+    for _ in range(2):
+        more(watched.instance)
+        assert again.publish() is not None
+    assert caplog.text.count("the mark is believed") == 1
+
+
+def test_with_neither_mark_nor_witness_nothing_is_signed(watched):
+    """Nobody could tell that the database is an old backup."""
+    watched.publisher().publish()
+    before = shown(watched.instance)
+    more(watched.instance)
+    (watched.instance.settings.state_dir / "23.checkpoint").unlink()
+    watched.through.down = True
+    publisher = watched.publisher()
+    for _ in range(2):
+        with pytest.raises(WitnessNeeded) as no:
+            publisher.publish()
+        assert (no.value.witnesses, no.value.file) == ("pref", "23.checkpoint")
+    assert shown(watched.instance) == before
+    watched.through.down = False
+    assert publisher.publish().size == before.size + 1
+
+
+def test_a_publisher_with_an_old_note_raises_nothing_false(watched, monkeypatch):
+    """Another one was quicker: the witness saw more than this one asks about, and all of it is ours."""
+    instance = watched.instance
+    late = watched.publisher()
+    late.publish()
+    old = shown(instance)
+    more(instance, 3)
+    watched.publisher().publish()
+    monkeypatch.setattr(publishing_loop, "newest", lambda _: old)
+    assert late.ask_witnesses() == []
+    with instance.database.begin("23") as session:
+        for _ in range(2):
+            policy = SetPolicy(new_id(), policy_text(session))
+            done(set_policy(session, policy, by="t", now=NOW))
+    sequence(instance.database)
+    never = Several(**{"pref.example": conflict(old.size + 4)})
+    with pytest.raises(LogForked):  # between two checkpoints: this log never had that size
+        Publisher(instance, "23", Asking(never)).ask_witnesses()
+
+
+@pytest.mark.parametrize(
+    "trouble", [PoolTimeout(), RuntimeError("x"), MarkUnwritable("f", "y")]
+)
+def test_the_troubles_of_one_departement_are_not_those_of_another(
+    instance, monkeypatch, trouble
+):
+    with instance.database.begin("974") as session:
+        name = NewLogKey(new_id(), "pass.reunion.fr/974")
+        done(new_log_key(session, name, secret=SECRET, by="t", now=NOW))
+    while instance.step("974"):
+        pass
+    tried, whole = [], Publisher.publish
+
+    def publish(self):
+        if self._code == "23":
+            tried.append(self)
+            raise trouble
+        return whole(self)
+
+    monkeypatch.setattr(Publisher, "publish", publish)
+    monkeypatch.setattr(publishing_loop, "REST_SECONDS", 0.02)
+    stop = threading.Event()
+    loop = threading.Thread(target=publishing_loop.run_until, args=(instance, stop))
+    loop.start()
+    for _ in range(250):
+        time.sleep(0.02)
+        with instance.database.begin("974", read_only=True) as session:
+            if (made := newest(session)) is not None and len(tried) > 0:
+                break
+    time.sleep(0.2)
+    assert loop.is_alive()
+    stop.set()
+    loop.join()
+    assert made is not None
+    assert tried
+    if not isinstance(trouble, PoolTimeout):
+        assert len(tried) == 1, "a no is given time"

@@ -177,3 +177,40 @@ def test_new_keys_under_another_secret_are_refused_and_lock_nobody_out(session):
     done(renewed(session))
     assert renewed(session, OTHER_SECRET).code == "keys_locked"
     assert signer(session, "23", SECRET).voucher_key_id == 0
+
+
+def test_a_secret_that_is_lost_is_followed_by_keys_under_another(session):
+    """The drill: QR codes go on, typed codes of before are unknown, new paper has it all."""
+    world = a_world(session)
+    old = an_order(session, world, carnets=2)
+    done(given(session, *old))
+    refused = renewed(session, OTHER_SECRET)
+    assert (refused.code, refused.facts) == ("keys_locked", {"reason": "wrong_secret"})
+
+    made = done(renewed(session, OTHER_SECRET, NewKeys(new_id(), lost=True)))
+    assert made.facts["lost"] is True
+    assert [key[0] for key in made.facts["keys"]] == [3, 4, 5]
+
+    world.signer = signer(session, "23", OTHER_SECRET)
+    world.ring = keyring(session, "23", OTHER_SECRET)
+    assert set(world.signer.every) == {3, 4}
+    workshop = a_workshop(session)
+    [by_qr] = scanned(session, world, workshop, old[0])
+    assert by_qr.verdict == "accepted"
+    typed = world.passes[old[1]]
+    world.passes[old[1]] = typed._replace(url=typed.code)
+    [by_code] = scanned(session, world, workshop, old[1])
+    assert by_code.verdict == "unknown"
+    with pytest.raises(KeysLocked, match="lost_key"):
+        list(printed_passes(order_row(session, 1), world.signer, CREUSE.host))
+
+    new = an_order(session, world, carnets=1)
+    done(given(session, *new))
+    world.passes[new[0]] = world.passes[new[0]]._replace(url=world.passes[new[0]].code)
+    assert [v.verdict for v in scanned(session, world, workshop, *new[:2])] == [
+        "accepted"
+    ] * 2
+    with pytest.raises(KeysLocked, match="wrong_secret"):
+        signer(session, "23", b"yet another one, long enough")
+    done(renewed(session, OTHER_SECRET))
+    assert signer(session, "23", OTHER_SECRET).voucher_key_id == 6

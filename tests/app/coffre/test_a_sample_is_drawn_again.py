@@ -87,9 +87,22 @@ def test_the_sample_is_the_one_that_was_drawn_and_was_announced(drawn):
         assert found.root in told.out
         assert f"Population : {found.population} utilisations" in told.out
         assert "Ce tirage a été annoncé" in told.out
-        assert "2 autre(s) annonce(s)" in told.out
+        assert "2 autre(s) annonce(s) de tirage" in told.out
+        assert "dont 2 sur le même point de contrôle" in told.out
     english = again(coffre, whole, "--lang", "en")
     assert "This sample was announced" in english.out
+
+
+def test_a_sample_of_another_checkpoint_is_counted_too(drawn, tmp_path):
+    database, _, _, (whole, *_) = drawn
+    with database.begin("23") as session:
+        other = AnnounceSample(newest_checkpoint(session), 9, 2)
+        done(announce(session, other, by="test", now=moment("2020-12-04")))
+    published(database, moment("2020-12-05"))
+    told = again(exported(database, tmp_path / "last.zip"), whole)
+    assert told.code == 0
+    assert "3 autre(s) annonce(s) de tirage" in told.out
+    assert "dont 2 sur le même point de contrôle" in told.out
 
 
 def test_a_coffre_of_before_the_announcement_draws_the_same_and_says_what_is_missing(drawn):

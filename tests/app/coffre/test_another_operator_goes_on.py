@@ -1,26 +1,31 @@
 """A coffre and its sealed file, put into an empty instance of another operator: the same cents, and on."""
 
+import json
 import zipfile
+from dataclasses import replace
+from datetime import date
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from litestar.testing import TestClient
 from sqlalchemy import func, select
 
 from app.audit import audit_departement
 from app.coffre import sealing, tables, transfer
-from app.coffre.importing import (
+from app.coffre.importing import Given, Reader, take_in
+from app.coffre.packing import CoffreExists
+from app.coffre.refusals import (
     CoffreFiltered,
     CoffreWrong,
+    DepartementDiffers,
     ImportDiffers,
+    JustAmended,
     NotEmpty,
-    Reader,
     TransferOfAnother,
-    take_in,
+    TransferUnsigned,
 )
-from app.coffre.packing import CoffreExists
-from app.coffre.refusals import JustAmended
 from app.coffre.sealing import TransferKeyWrong, TransferWrong
 from app.coffre.transfer import LogNotQuiet
 from app.database import Database, DepartementReadOnly, FilesPlace, bootstrap_sql
@@ -37,19 +42,30 @@ from issuance.keys import keyring, signer
 from issuance.models import vault_record
 from issuance.orders import order_row
 from issuance.paper import printed_passes
-from ledger import sequencer
+from ledger import canonical, sequencer
 from ledger.columns import metadata
 from ledger.identifiers import new_id
 from ledger.key_sealing import KeysLocked
-from ledger.log_keys import listed_log_keys, public_log_keys
+from ledger.log_keys import LogSigner, listed_log_keys, log_signers, public_log_keys
 from ledger.models import entry, log_leaf
-from ledger.notes import read, read_checkpoint, verify
-from ledger.publishing import LogBehind, LogForked, newest
+from ledger.notes import public_key, read, read_checkpoint, verify
+from ledger.publishing import LogBehind, LogForked, newest, publish
 from ledger.sealing import Sealer, VaultLocked
 from ledger.witness_policies import SetPolicy, set_policy
 from redemption.counter import Presented, redeem
 from redemption.reconciliation import reconcile
-from tests.app.coffre.world import LOG, close, exported, live, published, witnessed
+from tests.app.coffre.world import (
+    LOG,
+    close,
+    contents,
+    exported,
+    forged,
+    live,
+    packed,
+    published,
+    verified,
+    witnessed,
+)
 from tests.app.coffre.world import sealed as sealed_again
 from tests.app.running import an_instance
 from tests.app.test_the_log_is_shown_and_watched import Through
@@ -85,11 +101,11 @@ class Move:
         self.sealed = folder / "t.sealed"
         self.write(self.sealed)
 
-    def write(self, target: Path, public: str | None = None) -> transfer.Header:
+    def write(self, target: Path, coffre: Path | None = None) -> transfer.Header:
         with self.database.begin("23", read_only=True) as session:
             return transfer.write(
-                session, target, sealing.read_public(public or self.public),
-                departement="23", sealer=SEALER, secret=SECRET,
+                session, target, sealing.read_public(self.public), departement="23",
+                coffre=coffre or self.coffre, sealer=SEALER, secret=SECRET,
             )  # fmt: skip
 
     def reader(self, **changed) -> Reader:
@@ -157,12 +173,22 @@ def leaves(database: Database) -> list[bytes]:
 
 
 def there(database: Database, code: str = "23") -> int:
-    """How many entries there are, 0 when the département is not even known."""
-    database.place.migrate_registry()
-    if code not in {t.code for t in database.departements()}:
-        return 0
+    """How many entries a département that is here has."""
     with database.begin(code, read_only=True) as session:
         return session.scalar(select(func.count()).select_from(entry))
+
+
+def nothing(database: Database) -> bool:
+    """Tell whether a refused import left nothing: no line in the registry, no file, no entry."""
+    database.place.migrate_registry()
+    assert database.departements() == []
+    if isinstance(database.place, FilesPlace):
+        return [each.name for each in database.place.folder.glob("d*")] == []
+    with database.place.connection("23", "owner") as connection:
+        made = connection.exec_driver_sql("SELECT to_regclass('d23.entry')").scalar()
+        return made is None or not connection.scalar(
+            select(func.count()).select_from(entry)
+        )
 
 
 def step(database: Database) -> None:
@@ -275,6 +301,7 @@ def test_the_vault_devices_and_people_come_along_under_other_keys(move, empty):
         _, token = new_device(session, "23", scope="site", at="lieu-1", label="x", now=END)
         _, gone = new_device(session, "23", scope="site", at="lieu-1", label="y", now=END)
     published(move.database, END)
+    move.coffre = exported(move.database, move.folder / "c2.zip")
     move.sealed = move.folder / "t2.sealed"
     move.write(move.sealed)
     take_in(empty, move.coffre, reader=move.reader(), at=LATER.at)
@@ -423,9 +450,10 @@ def changed(path: Path, target: Path, at: int) -> Path:
 
 def test_what_is_wrong_is_told_and_writes_nothing(move, empty, tmp_path):
     def refused(kind, *, coffre=move.coffre, **reader):
+        opens = None if "reader" in reader else move.reader(**reader)
         with pytest.raises(kind):
-            take_in(empty, coffre, reader=move.reader(**reader), at=LATER.at)
-        assert there(empty) == 0
+            take_in(empty, coffre, reader=opens, at=LATER.at)
+        assert nothing(empty)
 
     other = sealing.new_key(tmp_path / "other.key")
     refused(TransferWrong, key=sealing.read_private(tmp_path / "other.key"))
@@ -451,8 +479,15 @@ def test_what_is_wrong_is_told_and_writes_nothing(move, empty, tmp_path):
     published_again = moment("2021-03-03")
     witnessed(move.database, published_again)
     later = tmp_path / "later.sealed"
-    move.write(later)
+    with pytest.raises(TransferOfAnother):
+        move.write(later)
+    newer = exported(move.database, tmp_path / "newer.zip")
+    move.write(later, newer)
     refused(TransferOfAnother, transfer=later)
+    refused(CoffreWrong, reader=None, coffre=tmp_path / "bad.zip")
+    # Nothing of all that stands in the way of the genuine one.
+    take_in(empty, move.coffre, reader=move.reader(), at=LATER.at)
+    assert empty.departements() == [CREUSE]
 
 
 def test_a_departement_that_has_a_journal_is_left_as_it_is(move, empty):
@@ -475,25 +510,213 @@ def test_an_import_that_is_killed_leaves_nothing_and_can_be_done_again(
             m.setattr(f"app.coffre.importing.{moment_}", killed)
             with pytest.raises(KeyboardInterrupt):
                 take_in(empty, move.coffre, reader=move.reader(), at=LATER.at)
-        assert there(empty) == 0
+        assert nothing(empty)
     assert take_in(empty, move.coffre, reader=move.reader(), at=LATER.at).goes_on
     assert findings(empty) == []
 
 
 def test_a_table_that_lies_is_caught_by_the_audit(move, empty, tmp_path):
     """tables/ is not under the signed root: what it says is compared with the entries before the commit."""
-    lying = tmp_path / "lying.zip"
-    with zipfile.ZipFile(move.coffre) as whole:
-        files = {name: whole.read(name) for name in whole.namelist()}
+    files = contents(move.coffre)
     lines = files["tables/handed_out.jsonl"].splitlines(keepends=True)
     files["tables/handed_out.jsonl"] = b"".join(lines[:-1])
-    files = sealed_again(files)
-    with zipfile.ZipFile(lying, "w") as target:
-        for name, data in files.items():
-            target.writestr(name, data)
+    lying = packed(tmp_path / "lying.zip", sealed_again(files))
     with pytest.raises(ImportDiffers):
         take_in(empty, lying, reader=None, at=LATER.at)
+    assert nothing(empty)
+    # The sealed file names the manifest, so no lie of a table can come with it.
+    with pytest.raises(TransferOfAnother):
+        take_in(empty, lying, reader=move.reader(), at=LATER.at)
+    assert nothing(empty)
+
+
+def dropped(rows: list) -> list:
+    return rows[:-1]
+
+
+def with_field(place: int, value: object):
+    return lambda rows: [*rows[:-1], [*rows[-1][:place], value, *rows[-1][place + 1 :]]]
+
+
+def twice(rows: list) -> list:
+    return [*rows, rows[-1]]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_told_row_that_no_entry_tells_is_refused(move, empty, tmp_path):
+    genuine = contents(move.coffre)
+
+    def row(name: str, column: str) -> int:
+        return [each.name for each in tables.columns(name)].index(column)
+
+    lies = [
+        ("suspension", dropped, ImportDiffers),
+        ("suspension", with_field(row("suspension", "ends_on"), "2020-05-01"), ImportDiffers),
+        ("suspension", with_field(row("suspension", "ends_on"), None), ImportDiffers),
+        ("calendar", with_field(row("calendar", "report_by"), "2035-01-01"), ImportDiffers),
+        ("site", with_field(row("site", "siret"), None), ImportDiffers),
+        ("site", with_field(row("site", "name"), "Ailleurs"), ImportDiffers),
+        ("accreditation", with_field(row("accreditation", "valid_until"), "2020-02-01"), ImportDiffers),
+        ("territory", lambda rows: [*rows, [1, "23"]], ImportDiffers),
+        ("desk", with_field(row("desk", "prescriber"), "x"), ImportDiffers),
+        ("programme", with_field(row("programme", "name"), "x"), ImportDiffers),
+        ("convention", with_field(row("convention", "cap_cents"), 1), ImportDiffers),
+        ("share", with_field(row("share", "weight"), 7), ImportDiffers),
+        ("log_key", with_field(row("log_key", "public"), "A" * 43 + "="), ImportDiffers),
+        ("witness_policy", lambda _rows: [[1, "quorum none\n", genuine_entry(genuine)]], ImportDiffers),
+        ("call", twice, CoffreWrong),
+        ("call", lambda _rows: [["x"]], CoffreWrong),
+        ("call", lambda _rows: [{}], CoffreWrong),
+        ("tranche", with_field(0, 10**30), CoffreWrong),
+        ("checkpoint", dropped, CoffreWrong),
+        ("checkpoint", twice, CoffreWrong),
+        ("checkpoint", with_field(1, "someday"), CoffreWrong),
+    ]  # fmt: skip
+    for name, change, kind in lies:
+        path = f"tables/{name}.jsonl"
+        rows = [json.loads(line) for line in genuine[path].splitlines()]
+        told = b"".join(json.dumps(each).encode() + b"\n" for each in change(rows))
+        assert told != genuine[path]
+        (tmp_path / "lying.zip").unlink(missing_ok=True)
+        lying = packed(tmp_path / "lying.zip", sealed_again(genuine | {path: told}))
+        with pytest.raises(kind):
+            take_in(empty, lying, reader=None, at=LATER.at)
+            pytest.fail(f"{name} was believed")
+        assert nothing(empty)
+    for path in [name for name in genuine if name.startswith("tables/")][:3]:
+        files = {name: data for name, data in genuine.items() if name != path}
+        lying = packed(tmp_path / "lying.zip", sealed_again(files))
+        with pytest.raises(CoffreWrong):
+            take_in(empty, lying, reader=None, at=LATER.at)
+        assert nothing(empty)
+    take_in(empty, move.coffre, reader=None, at=LATER.at)
+    with pytest.raises(NotEmpty):
+        take_in(empty, move.coffre, reader=move.reader(), at=LATER.at)
+
+
+def genuine_entry(files: dict[str, bytes]) -> str:
+    return json.loads(files["journal.jsonl"].splitlines()[0])["id"]
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        {"host": "evil example"}, {"host": ""}, {"host": "x" * 300}, {"host": None}, {"timezone": "Mars/Nowhere"},
+        {"timezone": "../etc"}, {"timezone": ""}, {"code": "99999"}, {"code": "x; DROP"}, {"name": 3}, {"name": "\x1b[2J"},
+    ],
+)  # fmt: skip
+def test_a_departement_that_is_badly_told_leaves_nothing(move, empty, tmp_path, of):
+    files = contents(move.coffre)
+    told = json.loads(files["manifest.json"])["departement"] | of
+    lying = packed(tmp_path / "lying.zip", sealed_again(files, departement=told))
+    with pytest.raises(CoffreWrong):
+        take_in(empty, lying, reader=None, at=LATER.at)
+    assert nothing(empty)
+    take_in(empty, move.coffre, reader=move.reader(), at=LATER.at)
+    assert empty.departements() == [CREUSE]
+
+
+def test_an_empty_departement_must_be_as_the_coffre_says(move, empty, tmp_path):
+    empty.add_departement(replace(CREUSE, host="OTHER.EXAMPLE"))
+    for reader in (move.reader(), None):
+        with pytest.raises(DepartementDiffers):
+            take_in(empty, move.coffre, reader=reader, at=LATER.at)
     assert there(empty) == 0
+    assert [one.host for one in empty.departements()] == ["OTHER.EXAMPLE"]
+
+
+def test_an_empty_departement_as_the_coffre_says_is_filled(move, empty):
+    empty.add_departement(CREUSE)
+    with pytest.raises(DepartementDiffers):
+        take_in(empty, move.coffre, reader=None, at=LATER.at)
+    assert take_in(empty, move.coffre, reader=move.reader(), at=LATER.at).goes_on
+
+
+def test_a_failure_with_the_sealed_file_leaves_room_for_the_coffre_alone(
+    move, empty, monkeypatch
+):
+    with monkeypatch.context() as m:
+        m.setattr("app.coffre.importing._compare", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            take_in(empty, move.coffre, reader=move.reader(), at=LATER.at)
+    assert nothing(empty)
+    assert not take_in(empty, move.coffre, reader=None, at=LATER.at).goes_on
+
+
+def test_a_sealed_file_that_the_log_did_not_sign_is_refused(move, empty, monkeypatch):
+    stranger = LogSigner(LOG, Ed25519PrivateKey.generate())
+    with monkeypatch.context() as m:
+        m.setattr("app.coffre.transfer.log_signers", lambda *_: [stranger])
+        move.write(move.folder / "forged.sealed")
+    with pytest.raises(TransferUnsigned):
+        take_in(
+            empty,
+            move.coffre,
+            reader=move.reader(transfer=move.folder / "forged.sealed"),
+            at=LATER.at,
+        )
+    assert nothing(empty)
+
+
+def test_keys_from_elsewhere_judge_the_coffre(move, empty, tmp_path):
+    keys = tmp_path / "keys.txt"
+    keys.write_text(public_key(LOG, Ed25519PrivateKey.generate()).vkey + "\n", "utf-8")
+    with pytest.raises(CoffreWrong):
+        take_in(empty, move.coffre, reader=None, at=LATER.at, given=Given(keys=keys))
+    assert nothing(empty)
+    keys.write_bytes(contents(move.coffre)["keys.txt"])
+    take_in(empty, move.coffre, reader=move.reader(), at=LATER.at, given=Given(keys=keys))
+
+
+def test_what_was_known_on_a_day_is_known_here_too(move, empty):
+    with move.database.begin("23") as session:
+        a_workshop(session, "2020-12-01", now=moment("2020-12-01"))
+    published(move.database, moment("2020-12-05"))
+    close(move.database)
+    published(move.database, END)
+    move.coffre = exported(move.database, move.folder / "c2.zip")
+    move.sealed = move.folder / "t2.sealed"
+    move.write(move.sealed)
+    take_in(empty, move.coffre, reader=move.reader(), at=LATER.at)
+
+    def known(database: Database, day: date) -> list:
+        with database.begin("23", read_only=True) as session:
+            return reconcile(session, now=LATER, known_by=day)
+
+    seen = set()
+    for day in (date(2020, 1, 1), date(2020, 2, 10), date(2020, 12, 31), date(2021, 3, 1)):
+        ours, theirs = known(empty, day), known(move.database, day)
+        assert [as_text(ours, None, messages("fr"))] == [
+            as_text(theirs, None, messages("fr"))
+        ]
+        seen |= {one.log_size for one in ours}
+    assert len(seen) >= 2
+
+
+def test_the_coffre_of_the_new_operator_verifies_with_its_continuation(
+    move, empty, tmp_path
+):
+    take_in(empty, move.coffre, reader=move.reader(), at=LATER.at)
+    with empty.begin("23", "sequencer") as session:
+        publish(session, log_signers(session, THEIRS), shown=None, at=LATER.at)
+    theirs = exported(empty, tmp_path / "theirs.zip")
+    told = verified(theirs, "--since", move.coffre)
+    assert told.code == 0, told
+    assert "log_continued" not in told.out
+    # The same claim with another root, or elsewhere in the log, is false.
+    with empty.begin("23", read_only=True) as session:
+        key = log_signers(session, THEIRS)[0].private
+    files = contents(theirs)
+    lines = files["journal.jsonl"].splitlines()
+    at = next(n for n, line in enumerate(lines) if b'"log_continued"' in line)
+    told = json.loads(lines[at])
+    for fact, value in (("size", at - 1), ("root", "00" * 32), ("origin", "x.example/23")):
+        false = told | {"facts": told["facts"] | {fact: value}}
+        changed_lines = [*lines[:at], canonical.encode(false), *lines[at + 1 :]]
+        target = packed(tmp_path / f"{fact}.zip", forged(files, changed_lines, key))
+        said = verified(target)
+        assert said.code == 1
+        assert "continuer un autre journal" in said.out
 
 
 def test_a_log_that_still_moves_has_no_sealed_file(move, tmp_path):
@@ -505,6 +728,9 @@ def test_a_log_that_still_moves_has_no_sealed_file(move, tmp_path):
     with pytest.raises(LogNotQuiet):
         move.write(tmp_path / "t")
     published(move.database, END)
+    with pytest.raises(TransferOfAnother):
+        move.write(tmp_path / "t")
+    move.coffre = exported(move.database, tmp_path / "c.zip")
     move.write(tmp_path / "t")
     with pytest.raises(CoffreExists):
         move.write(tmp_path / "t")

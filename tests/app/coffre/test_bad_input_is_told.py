@@ -62,12 +62,45 @@ def test_a_truncated_zip(coffres, tmp_path, share):
     assert "tronqué" in refused(tmp_path / "coffre.zip", "ne peut pas être lu")
 
 
-def test_noise_after_the_zip(coffres, tmp_path):
-    (tmp_path / "coffre.zip").write_bytes(
-        random.Random(1).randbytes(500) + coffres.new.read_bytes()
-    )
-    told = verified(tmp_path / "coffre.zip")
-    assert told.code in {0, 1, 2}
+def test_noise_around_the_zip(coffres, tmp_path):
+    """A zip is found all the same; what is in it is what was signed."""
+    noise = random.Random(1).randbytes(500)
+    (tmp_path / "coffre.zip").write_bytes(noise + coffres.new.read_bytes())
+    told = alone(tmp_path / "coffre.zip")
+    assert (told.code, told.err) == (0, "")
+    (tmp_path / "coffre.zip").write_bytes(coffres.new.read_bytes() + noise)
+    told = alone(tmp_path / "coffre.zip")
+    assert (told.code, told.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "of",
+    [{}, {"code": "23"}, {"code": 23}, {"timezone": None}, {"name": ["x"]}, {"host": 1}],
+)
+def test_a_departement_that_is_badly_told(coffres, tmp_path, of):
+    told = json.loads(coffres.files()["manifest.json"])["departement"]
+    place = told | of if len(of) == 1 and "code" not in of else of
+    files = sealed(coffres.files(), departement=place)
+    refused(packed(tmp_path / "coffre.zip", files), "n'a pas la forme attendue")
+
+
+def test_nothing_of_a_file_commands_the_terminal(coffres, tmp_path):
+    told = json.loads(coffres.files()["manifest.json"])["departement"]
+    told["name"] = "Creuse\x1b[2J\x1b]0;x\x07\r\n✓ tout est prouvé\u202e\u2028"
+    files = sealed(coffres.files(), departement=told)
+    said = alone(packed(tmp_path / "one.zip", files))
+    assert said.code == 0
+    assert "Creuse?[2J?]0;x???✓ tout est prouvé??)" in said.out
+    line = b'{"kind":"\\u001b[31m","on":"\\u009b1m","id":"\\ud800"}'
+    files = forged(coffres.files(), [line, *coffres.lines()], coffres.key)
+    for odd in (
+        alone(packed(tmp_path / "two.zip", files)),
+        alone(packed(tmp_path / "\x1b[31mthree.zip", {"\x1b[2J": b""})),
+    ):
+        assert odd.code in {1, 2}
+        seen = odd.out + odd.err
+        assert all(c.isprintable() or c == "\n" for c in seen)
+        assert "Traceback" not in seen
 
 
 @pytest.mark.parametrize(
@@ -374,14 +407,32 @@ def test_random_changes_of_facts_never_trace(coffres, tmp_path):
             "23-000001-1",
         ],
     )
-    for _turn in range(250):
+    money = 0
+    for turn in range(250):
         lines = [json.loads(line) for line in coffres.lines()]
         line = dice.choice(lines)
         inside = dice.choice([line, line["facts"]])
-        if inside:
-            inside[dice.choice(sorted(inside))] = dice.choice(values)
+        is_money, field, changed = False, "", False
+        if turn % 5 == 0:
+            line = inside = dice.choice([e for e in lines if e["cents"]])
+            is_money, field = True, dice.choice(["cents", "credit", "debit", "right"])
+            value = dice.choice([each for each in values if each != line[field]])
+            inside[field], changed = value, True
+        elif inside:
+            is_money, field = line["cents"] > 0, dice.choice(sorted(inside))
+            value = dice.choice(values)
+            changed = inside is line and inside[field] != value
+            inside[field] = value
         raw = [verify.canonical(each) for each in lines]
-        verified(packed(tmp_path / "coffre.zip", forged(coffres.files(), raw, coffres.key)))
+        told = verified(
+            packed(tmp_path / "coffre.zip", forged(coffres.files(), raw, coffres.key))
+        )
+        assert "Traceback" not in told.out + told.err
+        # Where an entry moves money, nothing but what the rules give will do.
+        if is_money and field in {"cents", "credit", "debit", "right"} and changed:
+            assert told.code == 1, (field, line)
+            money += 1
+    assert money > 10
 
 
 def test_the_program_alone_tells_it_too(coffres, tmp_path):

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from app.coffre.tables import TOLD
+from app.coffre.tables import CHECKPOINTS, TOLD
 from tests.app.coffre.world import contents, packed, sealed, verified
 
 SMALL = (
@@ -14,7 +14,7 @@ SMALL = (
     *(f"reference/{name}.jsonl" for name in (
         "accreditations", "calls", "conventions", "keys", "orders", "prescribers", "programmes", "serials", "sites", "tranches",
     )),
-    *(f"tables/{name}.jsonl" for name in TOLD),
+    *(f"tables/{name}.jsonl" for name in (*TOLD, CHECKPOINTS)),
 )  # fmt: skip
 
 
