@@ -44,14 +44,11 @@ def sample(
     form: str,
 ) -> None:
     """Announce a sample, commit, then draw it; exit code 1 when it is refused."""
+    late = False
     with place.begin() as session:
         if checkpoint is None:
             checkpoint = newest_checkpoint(session)
-            told = _(
-                "Le point de contrôle est pris maintenant, peut-être après que le nombre a été dit."
-                " Pour un tirage que personne ne conteste : --checkpoint."
-            )
-            click.echo(told, err=True)
+            late = form == "text"
         request = AnnounceSample(checkpoint, number, size, tranche, call_code)
         answer = announce(session, request, by=BY, now=place.now)
     if not answer.accepted:
@@ -59,6 +56,12 @@ def sample(
             f"{MESSAGES.refusal(answer.code, answer.facts)} [{answer.code}]", err=True
         )
         sys.exit(1)
+    if late:
+        told = _(
+            "Le point de contrôle est pris maintenant, peut-être après que le nombre a été dit."
+            " Pour un tirage que personne ne conteste : --checkpoint."
+        )
+        click.echo(told, err=True)
     with place.begin(read_only=True) as session:
         _print(draw(session, answer.act), form)
 
