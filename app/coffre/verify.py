@@ -1468,6 +1468,7 @@ class Report:
                             100,
                             initial_indent=mark,
                             subsequent_indent="    ",
+                            break_on_hyphens=False,  # an id is copied whole
                         )
                     )
         if self.false:
