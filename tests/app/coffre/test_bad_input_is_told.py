@@ -257,7 +257,9 @@ def test_keys_that_are_not_there(coffres, tmp_path):
 
 
 W1, W2 = (
-    public_key(f"w{n}.example", Ed25519PrivateKey.generate(), COSIGNATURE).vkey
+    public_key(
+        f"w{n}.example", Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32), COSIGNATURE
+    ).vkey
     for n in (1, 2)
 )
 
