@@ -55,6 +55,14 @@ class Entry(msgspec.Struct, frozen=True):
         """Return the bytes that are stored and hashed."""
         return canonical.encode(self)
 
+    @classmethod
+    def read(cls, body: bytes) -> "Entry":
+        """Return the entry that these bytes tell; raises ValueError when they tell none."""
+        return _decoder.decode(body)
+
+
+_decoder = msgspec.json.Decoder(Entry)
+
 
 def entry_id(act: UUID, rank: int) -> UUID:
     """Return the id of an act's entry of this rank: the act's own for the first, derived after it."""

@@ -179,7 +179,7 @@ def _record_as_only_writer(session: Session, entries: Sequence[Entry]) -> set[UU
             taken.add(candidate.right)
         winners.append(candidate)
     if winners:
-        session.execute(entry.insert(), [_row(e) for e in winners])
+        session.execute(entry.insert(), [row_of(e, e.body()) for e in winners])
         session.execute(pending.insert(), [{"entry_id": e.id} for e in winners])
     return lost
 
@@ -199,8 +199,8 @@ def _used(session: Session, rights: Sequence[Right]) -> Iterable[Right]:
     return [Right(*row) for row in rows]
 
 
-def _row(e: Entry) -> dict[str, Any]:
-    body = e.body()
+def row_of(e: Entry, body: bytes) -> dict[str, Any]:
+    """Return what stands in the table for an entry and the bytes it was, or will be, hashed as."""
     uses, subject, turn = e.right or (None, None, None)
     return {
         "id": e.id,
@@ -217,6 +217,6 @@ def _row(e: Entry) -> dict[str, Any]:
         "subject": subject,
         "turn": turn,
         "body": body,
-        "body_version": BODY_VERSION,
+        "body_version": e.v,
         "leaf_hash": leaf_hash(body),
     }

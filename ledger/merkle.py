@@ -17,14 +17,15 @@ right gives the root.  The root of an empty tree is SHA-256 of nothing.
 A **proof** is a list of hashes of 32 bytes, in the order in which they are needed from the leaf
 up.  Of inclusion (RFC 9162 §2.1.3): the siblings that turn a leaf hash into the root.  Of
 consistency (§2.1.4): what turns the older root into the younger one, so that the younger tree
-begins with the older one, unchanged.
+begins with the older one, unchanged.  Proofs are made from **nodes**: `node(height, place)` is the
+root of the `place`-th complete subtree of 2^height leaves.
 
 A **tile** (C2SP tlog-tiles) holds up to 256 hashes side by side: tile `n` of level `t` those of the
-complete subtrees of 256ᵗ leaves from the 256·n-th on.  Proofs are made from tiles alone.
+complete subtrees of 256ᵗ leaves from the 256·n-th on.  Every node is made of one tile.
 
     >>> bodies = [b"a", b"b", b"c"]
     >>> tiles = {(0, 0): b"".join(leaf_hash(body) for body in bodies)}
-    >>> proof = inclusion_proof(lambda level, n: tiles[level, n], 1, 3)
+    >>> proof = inclusion_proof(in_tiles(lambda level, n: tiles[level, n]), 1, 3)
     >>> verify_inclusion(leaf_hash(b"b"), 1, 3, proof, root(frontier))
 
 Nothing here touches a clock, a database or a network.
@@ -39,7 +40,8 @@ TILE_WIDTH = 256
 TILE_HEIGHT = 8
 EMPTY_ROOT = sha256(b"").digest()
 
-ReadTile = Callable[[int, int], bytes]
+ReadTile = Callable[[int, int], bytes]  # level, number
+ReadNode = Callable[[int, int], bytes]  # height, place
 
 
 class ProofError(ValueError):
@@ -95,31 +97,42 @@ def tile_root(hashes: bytes) -> bytes:
     return _fold(hashes)
 
 
-def tree_root(read: ReadTile, size: int) -> bytes:
-    """Return the root of the first `size` leaves; `read(level, n)` gives a tile's hashes."""
-    return _subtree(read, 0, size) if size else EMPTY_ROOT
+def in_tiles(read: ReadTile) -> ReadNode:
+    """Return the nodes that the tiles hold; `read(level, n)` gives a tile's hashes, side by side.
 
-
-def inclusion_proof(read: ReadTile, index: int, size: int) -> list[bytes]:
-    """Prove that leaf `index` is in the tree of `size` leaves; `read(level, n)` gives a tile's hashes.
-
-    Reads one tile a level for the leaf's own path, and one a level for the tree's right edge.
+    A proof then reads one tile a level for the leaf's own path, and one for the tree's right edge.
     """
+
+    def node(height: int, place: int) -> bytes:
+        level, rest = divmod(height, TILE_HEIGHT)
+        n, first = divmod(place << rest, TILE_WIDTH)
+        return _fold(read(level, n)[first * HASH_SIZE : (first + (1 << rest)) * HASH_SIZE])
+
+    return node
+
+
+def tree_root(node: ReadNode, size: int) -> bytes:
+    """Return the root of the first `size` leaves."""
+    return _subtree(node, 0, size) if size else EMPTY_ROOT
+
+
+def inclusion_proof(node: ReadNode, index: int, size: int) -> list[bytes]:
+    """Prove that leaf `index` is in the tree of `size` leaves."""
     if not 0 <= index < size:
         raise ValueError(f"no leaf {index} in a tree of {size}")
     proof, first, end = [], 0, size
     while end - first > 1:
         middle = first + _split(end - first)
         if index < middle:
-            proof.append(_subtree(read, middle, end))
+            proof.append(_subtree(node, middle, end))
             end = middle
         else:
-            proof.append(_subtree(read, first, middle))
+            proof.append(_subtree(node, first, middle))
             first = middle
     return proof[::-1]
 
 
-def consistency_proof(read: ReadTile, size1: int, size2: int) -> list[bytes]:
+def consistency_proof(node: ReadNode, size1: int, size2: int) -> list[bytes]:
     """Prove that the tree of `size2` leaves begins with that of `size1`; nothing to prove from 0."""
     if not 0 <= size1 <= size2:
         raise ValueError(f"a tree of {size2} does not begin with one of {size1}")
@@ -129,13 +142,13 @@ def consistency_proof(read: ReadTile, size1: int, size2: int) -> list[bytes]:
     while end != size1:
         middle = first + _split(end - first)
         if size1 <= middle:
-            proof.append(_subtree(read, middle, end))
+            proof.append(_subtree(node, middle, end))
             end = middle
         else:
-            proof.append(_subtree(read, first, middle))
+            proof.append(_subtree(node, first, middle))
             first = middle
     if first:  # else the older tree is a complete subtree, and its root is known
-        proof.append(_subtree(read, first, end))
+        proof.append(_subtree(node, first, end))
     return proof[::-1]
 
 
@@ -211,17 +224,14 @@ def _split(width: int) -> int:
     return 1 << (width - 1).bit_length() - 1
 
 
-def _subtree(read: ReadTile, first: int, end: int) -> bytes:
+def _subtree(node: ReadNode, first: int, end: int) -> bytes:
     """Return the root over the leaves from `first` to `end`: it starts where a subtree may start."""
     width = end - first
     if width & (width - 1):
         middle = first + _split(width)
-        return node_hash(_subtree(read, first, middle), _subtree(read, middle, end))
-    level, rest = divmod(width.bit_length() - 1, TILE_HEIGHT)
-    place = first >> level * TILE_HEIGHT  # among the hashes of that level of tiles
-    tile = read(level, place // TILE_WIDTH)
-    start = place % TILE_WIDTH * HASH_SIZE
-    return _fold(tile[start : start + (HASH_SIZE << rest)])
+        return node_hash(_subtree(node, first, middle), _subtree(node, middle, end))
+    height = width.bit_length() - 1
+    return node(height, first >> height)
 
 
 def _fold(hashes: bytes) -> bytes:

@@ -17,7 +17,7 @@ from ledger.merkle import tree_root
 from ledger.models import checkpoint, cosignature, log_state, published
 from ledger.notes import Checkpoint, Line, Note, read, read_checkpoint, sign
 from ledger.refusal import Refusal
-from ledger.tiles import log_size, reader
+from ledger.tiles import log_size, nodes
 
 AT_MOST_EVERY = timedelta(seconds=10)
 
@@ -82,7 +82,7 @@ def agree(session: Session, shown: Checkpoint, *, by: str) -> None:
     size = log_size(session)
     if size < shown.size:
         raise LogBehind(size, shown.size, by)
-    if tree_root(reader(session), shown.size) != shown.root:
+    if tree_root(nodes(session), shown.size) != shown.root:
         raise LogForked(size, shown.size, by)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from ledger.merkle import tree_root
 from ledger.models import account, balance, checkpoint, entry, log_leaf, log_state, pending
-from ledger.tiles import reader
+from ledger.tiles import nodes
 
 
 class Holding(NamedTuple):
@@ -53,7 +53,7 @@ def root_at(session: Session, size: int) -> bytes | None:
     """Return the root of the first entries of the log, this many; None for none of them."""
     kept = session.scalar(select(checkpoint.c.root).where(checkpoint.c.tree_size == size))
     if kept is None and size:
-        return tree_root(reader(session), size)
+        return tree_root(nodes(session), size)
     return kept
 
 

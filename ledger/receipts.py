@@ -27,7 +27,7 @@ from ledger.models import entry, log_leaf
 from ledger.notes import Note, sign
 from ledger.publishing import newest
 from ledger.refusal import Refusal
-from ledger.tiles import reader
+from ledger.tiles import nodes
 
 HEADER = "c2sp.org/tlog-proof@v1"
 
@@ -79,7 +79,7 @@ def proof(session: Session, identifier: UUID) -> str:
     found, shown = logged(session, identifier), newest(session)
     if shown is None or found.place is None or found.place >= shown.size:
         raise NotPublishedYet(str(identifier))
-    path = inclusion_proof(reader(session), found.place, shown.size)
+    path = inclusion_proof(nodes(session), found.place, shown.size)
     hashes = "".join(f"{base64.b64encode(one).decode()}\n" for one in path)
     return f"{HEADER}\nindex {found.place}\n{hashes}\n{shown.note}"
 

@@ -3,7 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ledger.merkle import TILE_HEIGHT, TILE_WIDTH, ReadTile
+from ledger.merkle import TILE_HEIGHT, TILE_WIDTH, ReadNode, in_tiles
 from ledger.models import log_leaf, log_state, log_tile
 
 
@@ -36,8 +36,8 @@ def width(size: int, level: int, n: int) -> int:
     return max(0, min(TILE_WIDTH, there))
 
 
-def reader(session: Session) -> ReadTile:
-    """Return what proofs read tiles by, which asks the database for each tile once."""
+def nodes(session: Session) -> ReadNode:
+    """Return the nodes of the tree, for proofs; each tile is asked of the database once."""
     known: dict[tuple[int, int], bytes] = {}
 
     def read(level: int, n: int) -> bytes:
@@ -45,4 +45,4 @@ def reader(session: Session) -> ReadTile:
             known[level, n] = tile(session, level, n)
         return known[level, n]
 
-    return read
+    return in_tiles(read)

@@ -34,6 +34,11 @@ NUMBERS = itertools.count(1)
 ENGINES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest test, so that no worker is left alone with it at the end."""
+    items.sort(key=lambda item: "the_readme_is_true" not in item.nodeid)
+
+
 def moment(day: str | date, hour: int = 10, zone: ZoneInfo = PARIS) -> Moment:
     """Return the instant at this hour of a day, there."""
     at = date.fromisoformat(day) if isinstance(day, str) else day

@@ -39,13 +39,14 @@ from app.coffre.verify import FORMAT, REFERENCE, tile_path
 from app.registry import Departement
 from ledger import canonical
 from ledger.merkle import (
-    EMPTY_ROOT,
     HASH_SIZE,
     TILE_HEIGHT,
     TILE_WIDTH,
+    inclusion_proof,
     leaf_hash,
     node_hash,
     tile_root,
+    tree_root,
 )
 from ledger.models import checkpoint, entry, log_leaf
 from ledger.moments import Moment
@@ -215,28 +216,11 @@ class _Tree:
 
     def root(self) -> bytes:
         """Return the root."""
-        return self._over(0, self.size) if self.size else EMPTY_ROOT
+        return tree_root(self._node, self.size)
 
     def proof(self, index: int) -> list[bytes]:
         """Return what leads from a leaf to the root; neighbours share most of it, so it is kept."""
-        found, first, end = [], 0, self.size
-        while end - first > 1:
-            middle = first + (1 << (end - first - 1).bit_length() - 1)
-            if index < middle:
-                found.append(self._over(middle, end))
-                end = middle
-            else:
-                found.append(self._over(first, middle))
-                first = middle
-        return found[::-1]
-
-    def _over(self, first: int, end: int) -> bytes:
-        width = end - first
-        if width & width - 1:
-            middle = first + (1 << (width - 1).bit_length() - 1)
-            return node_hash(self._over(first, middle), self._over(middle, end))
-        height = width.bit_length() - 1
-        return self._node(height, first >> height)
+        return inclusion_proof(self._node, index, self.size)
 
     def _made(self, height: int, place: int) -> bytes:
         level, rest = divmod(height, TILE_HEIGHT)

@@ -40,11 +40,11 @@ from app.registry import Departement, schema_of
 from funding.attribution import project
 from issuance.keys import NewKeys, new_keys
 from issuance.tokens import check_host
-from ledger import canonical, sequencer
-from ledger.accounts import account_id
+from ledger import sequencer
 from ledger.attempts import Act, Answer, perform
+from ledger.entries import Entry
 from ledger.identifiers import new_id
-from ledger.journal import must_record
+from ledger.journal import must_record, row_of
 from ledger.log_keys import EndLogKey, NewLogKey, end_log_key, listed_log_keys, new_log_key
 from ledger.merkle import leaf_hash
 from ledger.models import (
@@ -60,7 +60,6 @@ from ledger.refusal import Refusal
 from ledger.sealing import Sealer
 from ledger.sequencer import MOST
 
-CHUNK = 2_000
 BY = "coffre"
 # What reading a told row that is not one of its table comes to.
 ODD = (ValueError, KeyError, TypeError, IndexError, OverflowError)
@@ -246,75 +245,45 @@ def _close_gates(session: Session) -> None:
 
 def _acts(coffre: verify.Coffre) -> Iterator[list[dict[str, Any]]]:
     """Yield an attempt for each act of the journal: what was asked, nobody here knows any more."""
-    batch, seen = [], set()
-    for line in coffre.lines("journal.jsonl"):
-        body = canonical.decode(line)
-        if body["act"] in seen:
-            continue
-        seen.add(body["act"])
-        batch.append(
-            {
-                "id": UUID(body["act"]),
-                "act": body["kind"],
-                "request_hash": bytes(32),
-                "device": body["actor"],
-                "shown": None,
-                "received_at": datetime.fromisoformat(body["recorded"]),
-            }
-        )
-        if len(batch) >= CHUNK:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+
+    def rows() -> Iterator[dict[str, Any]]:
+        seen = set[UUID]()
+        for line in coffre.lines("journal.jsonl"):
+            e = Entry.read(line)
+            if e.act not in seen:
+                seen.add(e.act)
+                yield {
+                    "id": e.act,
+                    "act": e.kind,
+                    "request_hash": bytes(32),
+                    "device": e.actor,
+                    "shown": None,
+                    "received_at": e.recorded,
+                }
+
+    return tables.batches(rows())
 
 
 def _entries(coffre: verify.Coffre) -> Iterator[list[dict[str, Any]]]:
-    """Yield the entries of the journal, in its order."""
-    batch = []
-    for line in coffre.lines("journal.jsonl"):
-        body = canonical.decode(line)
-        uses, subject, turn = body["right"] or (None, None, None)
-        batch.append(
-            {
-                "id": UUID(body["id"]),
-                "act_id": UUID(body["act"]),
-                "kind": body["kind"],
-                "occurred_at": datetime.fromisoformat(body["at"]),
-                "occurred_on": datetime.fromisoformat(body["on"]).date(),
-                "recorded_at": datetime.fromisoformat(body["recorded"]),
-                "actor": body["actor"],
-                "debit_id": body["debit"] and account_id(body["debit"]),
-                "credit_id": body["credit"] and account_id(body["credit"]),
-                "amount_cents": body["cents"],
-                "uses": uses,
-                "subject": subject,
-                "turn": turn,
-                "body": line,
-                "body_version": body["v"],
-                "leaf_hash": leaf_hash(line),
-            }
-        )
-        if len(batch) >= CHUNK:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+    """Yield the rows of the entries of the journal, in its order."""
+    lines = coffre.lines("journal.jsonl")
+    return tables.batches(row_of(Entry.read(line), line) for line in lines)
 
 
 def _write_told(session: Session, coffre: verify.Coffre, name: str) -> None:
     """Write the rows of a told table, its sealed columns filled with what opens nothing."""
-    chosen, batch = tables.columns(name), list[dict[str, Any]]()
-    for line in coffre.lines(f"tables/{name}.jsonl"):
-        try:
-            row = tables.read_row(chosen, json.loads(line))
-        except ValueError as odd:
-            raise CoffreWrong(f"tables/{name}.jsonl: {odd}") from None
-        batch.append(row | _opens_nothing(name, row))
-        if len(batch) >= CHUNK:
-            tables.write_rows(session, name, batch)
-            batch = []
-    tables.write_rows(session, name, batch)
+    chosen = tables.columns(name)
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for line in coffre.lines(f"tables/{name}.jsonl"):
+            try:
+                row = tables.read_row(chosen, json.loads(line))
+            except ValueError as odd:
+                raise CoffreWrong(f"tables/{name}.jsonl: {odd}") from None
+            yield row | _opens_nothing(name, row)
+
+    for some in tables.batches(rows()):
+        tables.write_rows(session, name, some)
 
 
 def _opens_nothing(name: str, row: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ Of a told table, some columns are sealed.
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -141,6 +142,13 @@ def all_rows(session: Session, name: str) -> Iterator[dict[str, Any]]:
     )
     for row in rows.mappings():
         yield dict(row)
+
+
+def batches(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Yield rows a few at a time, as many as one statement takes."""
+    left = iter(rows)
+    while some := list(islice(left, CHUNK)):
+        yield some
 
 
 def plain(values: Iterable[Any]) -> list[Any]:

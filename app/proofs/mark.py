@@ -1,9 +1,9 @@
 """What was shown last, remembered outside the database, which a restored backup cannot make forget."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.durable import replace_file
 from ledger.notes import Checkpoint, read, read_checkpoint
 from ledger.refusal import Refusal
 
@@ -40,16 +40,6 @@ class Mark:
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            beside = self._path.with_suffix(".new")
-            with beside.open("w", encoding="utf-8") as file:
-                file.write(note)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self._path)
-            folder = os.open(self._path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            replace_file(self._path, note)
         except OSError as no:
             raise MarkUnwritable(str(self._path), str(no.strerror)) from None

@@ -16,7 +16,7 @@ from ledger.merkle import consistency_proof
 from ledger.notes import Line, Note, NoteError, read, verify
 from ledger.policy import Witness
 from ledger.publishing import LogBehind, LogForked, Published, admit
-from ledger.tiles import reader
+from ledger.tiles import nodes
 from ledger.witnessing import AddCheckpoint
 
 TIMEOUT_SECONDS = 5.0
@@ -142,7 +142,7 @@ class Asking:
         proof: list[bytes] = []
         if old:
             with reading() as session:
-                proof = consistency_proof(reader(session), old, shown.size)
+                proof = consistency_proof(nodes(session), old, shown.size)
         asked = str(AddCheckpoint(old, tuple(proof), note)).encode()
         where = f"{(witness.url or '').rstrip('/')}/add-checkpoint"
         answers: queue.SimpleQueue[_Answer | Exception] = queue.SimpleQueue()

@@ -22,6 +22,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from app.durable import replace_file
 from ledger.notes import (
     COSIGNATURE,
     Checkpoint,
@@ -214,18 +215,8 @@ class WitnessState:
         return logs
 
     def _write(self, logs: Logs) -> None:
-        beside = self._path.with_name(self._path.name + ".new")
         try:
-            with beside.open("w", encoding="utf-8") as file:
-                json.dump(logs, file, indent=2, ensure_ascii=False)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self._path)
-            folder = os.open(self._path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            replace_file(self._path, json.dumps(logs, indent=2, ensure_ascii=False))
         except OSError as no:
             raise StateWrong(str(self._path), str(no.strerror)) from None
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from sqlalchemy import insert, select
 
 from app.database import Database
@@ -21,7 +20,7 @@ from ledger.accounts import account_id
 from ledger.columns import Day, Identifier, Instant
 from ledger.entries import Entry
 from ledger.gates import REFERENCE
-from ledger.merkle import leaf_hash
+from ledger.journal import row_of
 from ledger.models import account, attempt, checkpoint, entry, gate, log_leaf, pending
 from redemption import models as uses
 
@@ -73,9 +72,7 @@ def store(database: Database, path: Path) -> None:
 def load(database: Database, path: Path) -> None:
     """Put a stored département into an empty one, and give its entries their places in the log again."""
     told = json.loads(path.read_text(encoding="utf-8"))
-    entries = [
-        (body.encode(), msgspec.json.decode(body, type=Entry)) for body in told["journal"]
-    ]
+    entries = [(body.encode(), Entry.read(body.encode())) for body in told["journal"]]
     with database.begin("23") as session:
         named = [name.split("/", 2) for name in told["accounts"]]
         session.execute(
@@ -106,7 +103,7 @@ def load(database: Database, path: Path) -> None:
             ],
         )
         for body, e in entries:
-            session.execute(insert(entry).values(**_row(body, e)))
+            session.execute(insert(entry).values(**row_of(e, body)))
         for table in TABLES:
             if told[table.name]:
                 session.execute(
@@ -121,28 +118,6 @@ def load(database: Database, path: Path) -> None:
         with database.begin("23", "sequencer") as session:
             sequencer.step(session, at=datetime.fromisoformat(at), project=[project])
         before = size
-
-
-def _row(body: bytes, e: Entry) -> dict[str, Any]:
-    uses_, subject, turn = e.right or (None, None, None)
-    return {
-        "id": e.id,
-        "act_id": e.act,
-        "kind": e.kind,
-        "occurred_at": e.at,
-        "occurred_on": e.on,
-        "recorded_at": e.recorded,
-        "actor": e.actor,
-        "debit_id": e.debit and account_id(e.debit),
-        "credit_id": e.credit and account_id(e.credit),
-        "amount_cents": e.cents,
-        "uses": uses_,
-        "subject": subject,
-        "turn": turn,
-        "body": body,
-        "body_version": e.v,
-        "leaf_hash": leaf_hash(body),
-    }
 
 
 def _plain(value: Any) -> Any:

@@ -47,7 +47,14 @@ from ledger.log_keys import (
     new_log_key,
     public_log_keys,
 )
-from ledger.merkle import consistency_proof, extend, leaf_hash, root, verify_inclusion
+from ledger.merkle import (
+    consistency_proof,
+    extend,
+    in_tiles,
+    leaf_hash,
+    root,
+    verify_inclusion,
+)
 from ledger.models import entry, log_leaf
 from ledger.notes import (
     Checkpoint,
@@ -725,7 +732,7 @@ class Growing:
         def reads(level, n):
             return b"".join(self.leaves[:size])
 
-        proof = consistency_proof(reads, old, size) if old else []
+        proof = consistency_proof(in_tiles(reads), old, size) if old else []
         return AddCheckpoint(old, tuple(proof), self.note(size))
 
 

@@ -20,7 +20,7 @@ from ledger import queries, sequencer
 from ledger.identifiers import new_id
 from ledger.merkle import tree_root
 from ledger.moments import Moment
-from ledger.tiles import reader
+from ledger.tiles import nodes
 from redemption.blocking import BlockCarnet, block_carnet
 from redemption.lapsing import Lapse, lapse
 from redemption.mednum import clean
@@ -353,7 +353,7 @@ def test_a_log_size_tells_its_root_and_when_its_last_entry_was_recorded(story):
     with story.database.begin("23", read_only=True) as session:
         for size in (20, story.size - 5, story.size):
             [t, *_] = reconcile(session, now=AFTER, log_size=size)
-            root = tree_root(reader(session), size).hex()
+            root = tree_root(nodes(session), size).hex()
             assert (t.log_size, t.log_root, t.not_yet_logged) == (size, root, None)
             assert t.happened_by == t.known_by.date()
         assert t.known_by == moment("2020-02-24", 15).at

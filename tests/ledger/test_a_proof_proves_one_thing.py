@@ -14,6 +14,7 @@ from ledger.merkle import (
     ProofError,
     consistency_proof,
     extend,
+    in_tiles,
     inclusion_proof,
     leaf_hash,
     node_hash,
@@ -28,7 +29,7 @@ VECTORS = Path(__file__).parents[3] / "shared" / "data" / "vectors" / "rfc6962-p
 LEAVES = [leaf_hash(b"%d" % n) for n in range(70_000)]
 
 
-def tiles(leaves):
+def nodes(leaves):
     made, level, row = {}, 0, list(leaves)
     while row:
         for first in range(0, len(row), TILE_WIDTH):
@@ -39,17 +40,17 @@ def tiles(leaves):
             for first in range(0, whole, TILE_WIDTH)
         ]
         level += 1
-    return lambda level, n: made[level, n]
+    return in_tiles(lambda level, n: made[level, n])
 
 
-READ = tiles(LEAVES)
+NODE = nodes(LEAVES)
 SIZES = st.integers(1, 700) | st.sampled_from(
     [255, 256, 257, 65_535, 65_536, 65_537, 70_000]
 )
 
 
 def root_of(size):
-    return tree_root(READ, size)
+    return tree_root(NODE, size)
 
 
 def flipped(proof):
@@ -62,14 +63,14 @@ def flipped(proof):
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 255, 256, 257, 700])
 def test_tiles_and_frontier_agree_on_the_root(size):
-    assert tree_root(READ, size) == root(extend((), 0, LEAVES[:size]))
+    assert tree_root(NODE, size) == root(extend((), 0, LEAVES[:size]))
 
 
 @given(st.data())
 def test_every_leaf_of_every_size_is_proved(data):
     size = data.draw(SIZES)
     index = data.draw(st.integers(0, size - 1))
-    proof = inclusion_proof(READ, index, size)
+    proof = inclusion_proof(NODE, index, size)
 
     verify_inclusion(LEAVES[index], index, size, proof, root_of(size))
 
@@ -87,7 +88,7 @@ def test_every_leaf_of_every_size_is_proved(data):
 def test_every_size_continues_every_smaller_one(data):
     size2 = data.draw(SIZES)
     size1 = data.draw(st.integers(0, size2))
-    proof = consistency_proof(READ, size1, size2)
+    proof = consistency_proof(NODE, size1, size2)
 
     verify_consistency(size1, size2, root_of(size1), root_of(size2), proof)
 
@@ -101,7 +102,7 @@ def test_every_size_continues_every_smaller_one(data):
 
 @pytest.mark.parametrize(("index", "size"), [(0, 2), (4, 7), (6, 7), (299, 600)])
 def test_a_proof_of_inclusion_with_one_bit_changed_fails(index, size):
-    proof, whole = inclusion_proof(READ, index, size), root_of(size)
+    proof, whole = inclusion_proof(NODE, index, size), root_of(size)
     tried = 0
     for wrong in flipped(proof):
         tried += 1
@@ -115,7 +116,7 @@ def test_a_proof_of_inclusion_with_one_bit_changed_fails(index, size):
 
 @pytest.mark.parametrize(("size1", "size2"), [(1, 2), (3, 7), (4, 7), (6, 8), (299, 600)])
 def test_a_proof_of_consistency_with_one_bit_changed_fails(size1, size2):
-    proof = consistency_proof(READ, size1, size2)
+    proof = consistency_proof(NODE, size1, size2)
     roots = root_of(size1), root_of(size2)
     tried = 0
     for wrong in flipped(proof):
@@ -130,7 +131,7 @@ def test_a_proof_of_consistency_with_one_bit_changed_fails(size1, size2):
 
 @pytest.mark.parametrize("hash_", [b"", b"\0" * 31, b"\0" * 33, b"\0" * 64])
 def test_a_hash_has_32_bytes(hash_):
-    proof, whole = inclusion_proof(READ, 1, 5), root_of(5)
+    proof, whole = inclusion_proof(NODE, 1, 5), root_of(5)
     for place in range(len(proof)):
         with pytest.raises(ProofError, match="32 bytes"):
             verify_inclusion(
@@ -159,9 +160,9 @@ def test_a_second_preimage_is_no_leaf():
 def test_nonsense_is_refused_where_proofs_are_made():
     for index, size in [(-1, 3), (3, 3), (0, 0)]:
         with pytest.raises(ValueError, match="no leaf"):
-            inclusion_proof(READ, index, size)
+            inclusion_proof(NODE, index, size)
     with pytest.raises(ValueError, match="does not begin"):
-        consistency_proof(READ, 4, 3)
+        consistency_proof(NODE, 4, 3)
 
 
 @pytest.mark.skipif(not VECTORS.exists(), reason="the public vectors are not in this clone")

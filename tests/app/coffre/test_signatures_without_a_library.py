@@ -170,7 +170,7 @@ def test_trees_of_every_size_have_our_root_and_our_proofs():
     for size in (1, 2, 3, 7, 255, 256, 257, 600):
         root = verify.root_of(b"".join(leaves), size)
         for index in {0, size // 2, size - 1}:
-            proof = merkle.inclusion_proof(read, index, size)
+            proof = merkle.inclusion_proof(merkle.in_tiles(read), index, size)
             assert verify.climbs(leaves[index], index, size, proof) == root
             assert verify.climbs(leaves[index], index, size, [*proof, bytes(32)]) != root
             if proof:
