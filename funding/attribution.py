@@ -28,7 +28,7 @@ from funding.models import (
     share_version,
 )
 from ledger import canonical
-from ledger.bulk import is_postgres, plain_array, run
+from ledger.bulk import integers_array, is_postgres, run
 from ledger.entries import Right
 from ledger.models import account, entry, log_leaf
 from ledger.sequencer import Sequenced
@@ -353,9 +353,9 @@ def _write(session: Session, rows: Sequence[tuple[int, int, int]]) -> None:
             session,
             _WRITE,
             {
-                "idx": plain_array(idx),
-                "segment": plain_array(segments),
-                "before": plain_array(before),
+                "idx": integers_array(idx),
+                "segment": integers_array(segments),
+                "before": integers_array(before),
             },
         )
     else:

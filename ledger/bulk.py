@@ -1,6 +1,8 @@
 """Many rows in one statement: PostgreSQL arrays as parameters, SQLite's json_each."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain, repeat
+from struct import pack
 from typing import Any
 from uuid import UUID
 
@@ -67,6 +69,10 @@ class _PackedBytes(_Packed):
     pass
 
 
+class _PackedIntegers(_Packed):
+    pass
+
+
 def bytes_array(values: Iterable[bytes]) -> bytes:
     """Return an array of bytea, for `run` alone."""
     items = list(values)
@@ -81,7 +87,15 @@ def uuid_array(values: Iterable[UUID]) -> bytes:
     return _PackedUuids(_head(_UUID, len(items)) + packed)
 
 
+def integers_array(values: Sequence[int]) -> bytes:
+    """Return an array of bigint, for `run` alone."""
+    size = len(values)
+    each = chain.from_iterable(zip(repeat(8), values))
+    return _PackedIntegers(_head(_BIGINT, size) + pack(">" + "iq" * size, *each))
+
+
 _BYTEA, _UUID = psycopg.adapters.types["bytea"], psycopg.adapters.types["uuid"]
+_BIGINT = psycopg.adapters.types["int8"]
 _ONE, _SIXTEEN = (1).to_bytes(4), (16).to_bytes(4)
 
 
@@ -109,5 +123,10 @@ class _BytesDumper(_Dumper):
     oid = _BYTEA.array_oid
 
 
+class _IntegersDumper(_Dumper):
+    oid = _BIGINT.array_oid
+
+
+psycopg.adapters.register_dumper(_PackedIntegers, _IntegersDumper)
 psycopg.adapters.register_dumper(_PackedUuids, _UuidsDumper)
 psycopg.adapters.register_dumper(_PackedBytes, _BytesDumper)

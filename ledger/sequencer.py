@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
-from uuid import UUID
 
 from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.orm import Session
@@ -29,7 +28,6 @@ class Sequenced(NamedTuple):
     """An entry with its place in the log, as a projection needs it."""
 
     idx: int
-    id: UUID
     leaf_hash: bytes
     occurred_on: date
     debit_id: int | None
@@ -76,17 +74,21 @@ def step(
     return len(batch)
 
 
+# Where a row stands (its ctid) is looked up, never estimated: by its number, a long backlog and
+# the whole journal are read at every step.  Nothing moves a pending row, and `log_state` is held.
 _TAKE = """
     WITH taken AS (
-      DELETE FROM pending WHERE seq IN (SELECT seq FROM pending ORDER BY seq LIMIT %(most)s)
+      DELETE FROM pending
+      WHERE ctid = ANY(ARRAY(SELECT ctid FROM pending ORDER BY seq LIMIT %(most)s))
       RETURNING seq, entry_id),
     placed AS MATERIALIZED (
-      SELECT CAST(%(size)s AS bigint) + row_number() OVER (ORDER BY taken.seq) - 1 AS idx, e.id, e.leaf_hash,
-             e.occurred_on, e.debit_id, e.credit_id, e.amount_cents, e.uses, e.subject, e.turn
+      SELECT CAST(%(size)s AS bigint) + row_number() OVER (ORDER BY taken.seq) - 1 AS idx, e.id AS entry_id,
+             e.leaf_hash, e.occurred_on, e.debit_id, e.credit_id, e.amount_cents, e.uses, e.subject, e.turn
       FROM taken JOIN entry AS e ON e.id = taken.entry_id),
     appended AS (
-      INSERT INTO log_leaf (idx, entry_id, leaf_hash) SELECT idx, id, leaf_hash FROM placed)
-    SELECT * FROM placed ORDER BY idx
+      INSERT INTO log_leaf (idx, entry_id, leaf_hash) SELECT idx, entry_id, leaf_hash FROM placed)
+    SELECT idx, leaf_hash, occurred_on, debit_id, credit_id, amount_cents, uses, subject, turn
+    FROM placed ORDER BY idx
     """
 
 
@@ -115,10 +117,13 @@ def _take(session: Session, size: int, most: int) -> list[Sequenced]:
     if not chosen:
         return []
     session.execute(delete(pending).where(pending.c.seq <= chosen[-1][0]))
-    batch = [Sequenced._make((idx, *row[1:])) for idx, row in enumerate(chosen, size)]
+    batch = [Sequenced._make((idx, *row[2:])) for idx, row in enumerate(chosen, size)]
     session.execute(
         log_leaf.insert(),
-        [{"idx": e.idx, "entry_id": e.id, "leaf_hash": e.leaf_hash} for e in batch],
+        [
+            {"idx": e.idx, "entry_id": row.id, "leaf_hash": e.leaf_hash}
+            for e, row in zip(batch, chosen, strict=True)
+        ],
     )
     return batch
 
