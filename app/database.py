@@ -18,8 +18,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app import registry
-from app.migrating import ROLES, upgrade
-from app.registry import Departement, UnknownDepartement, schema_of
+from app.registry import ROLES, Departement, UnknownDepartement, schema_of
 from ledger.refusal import Refusal
 
 Role = Literal["app", "sequencer", "owner"]
@@ -121,12 +120,12 @@ class PostgresPlace:
     def migrate_registry(self) -> None:
         """Bring the list of départements to the newest schema."""
         with self.registry(write=True) as connection:
-            upgrade(connection, "registry", "public")
+            _upgrade(connection, "registry", "public")
 
     def migrate(self, code: str) -> None:
         """Bring a département to the newest schema."""
         with self.connection(code, "owner") as connection:
-            upgrade(connection, "departement", schema_of(code))
+            _upgrade(connection, "departement", schema_of(code))
 
     def is_new(self, code: str) -> bool:
         """Tell no: the administrator makes the schema, so it is theirs to remove."""
@@ -203,13 +202,13 @@ class FilesPlace:
         """Make the folder, and bring the list of départements to the newest schema."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self.registry(write=True) as connection:
-            upgrade(connection, "registry")
+            _upgrade(connection, "registry")
 
     def migrate(self, code: str) -> None:
         """Bring a département's file to the newest schema; makes it when it is not there."""
         engine = self._engine(schema_of(code), create=True)
         with engine.begin() as connection:
-            upgrade(connection, "departement")
+            _upgrade(connection, "departement")
 
     def is_new(self, code: str) -> bool:
         """Tell whether the département has no file yet."""
@@ -382,6 +381,17 @@ def is_out_of_service(error: OperationalError) -> bool:
     """Tell a database that cannot work just now (full, locked, gone) from one that we asked nonsense."""
     code = getattr(first_failure(error).orig, "sqlite_errorcode", None)
     return code != sqlite3.SQLITE_ERROR
+
+
+def _upgrade(
+    connection: Connection,
+    history: Literal["departement", "registry"],
+    schema: str | None = None,
+) -> None:
+    """Bring a schema up to date; the library that does it is imported for that alone."""
+    from app.migrating import upgrade  # noqa: PLC0415 - commands start without it
+
+    upgrade(connection, history, schema)
 
 
 def bootstrap_sql(code: str) -> list[str]:

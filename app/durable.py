@@ -1,7 +1,23 @@
-"""A small file put in the place of another: the old one or the new one, whole, whatever happens."""
+"""A file put in its place, or in that of another: the old one or the new one, whole, whatever happens."""
 
+import errno
 import os
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+
+from ledger.refusal import Refusal
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
+
+@dataclass(eq=False)
+class DiskFull(Refusal):
+    """No room is left where the file was to be written; nothing of it is left there."""
+
+    code = "disk_full"
+
+    path: str
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -20,3 +36,20 @@ def replace_file(path: Path, text: str) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def private_file(path: Path, parts: Iterable[bytes]) -> None:
+    """Write a file that its owner alone reads, beside its place, and move it there.
+
+    It is whole or not there; it is on the disk once the whole file system was synced, which is
+    the caller's.  Raises OSError, and leaves nothing then.
+    """
+    beside = path.with_name(f".{path.name}.part")
+    beside.unlink(missing_ok=True)
+    try:
+        opened = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(opened, "wb") as file:
+            file.writelines(parts)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

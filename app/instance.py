@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from app.database import Database
-from app.people.provider import Provider
-from app.settings import Settings
+from app.settings import OidcSettings, Settings
 from funding.attribution import project
 from issuance.keys import Keyring, Signer, keyring, signer
 from ledger import sequencer
@@ -18,6 +17,7 @@ from ledger.moments import Moment
 from ledger.sealing import Sealer
 
 if TYPE_CHECKING:
+    from app.people.provider import Provider
     from app.registry import Departement
 
 Clock = Callable[[], datetime]
@@ -29,6 +29,12 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _provider(settings: OidcSettings) -> "Provider":
+    from app.people.provider import Provider  # noqa: PLC0415 - few instances have one
+
+    return Provider(settings)
+
+
 class Instance:
     """What a command, a handler or a job needs; one for the life of the process."""
 
@@ -38,7 +44,7 @@ class Instance:
         self.database: Database = settings.open()
         # Without a master key it is there too, and refuses each use with `vault_locked`.
         self.sealer = Sealer(settings.vault_keys)
-        self.provider = None if settings.oidc is None else Provider(settings.oidc)
+        self.provider = None if settings.oidc is None else _provider(settings.oidc)
         self._rings: dict[str, tuple[float, Keyring]] = {}
         self._log_signers: dict[str, tuple[float, list[LogSigner]]] = {}
         self._ring_lock = threading.Lock()

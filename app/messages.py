@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 from babel.dates import format_date
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_currency
+from babel.numbers import format_currency, format_decimal, format_percent
 from babel.support import NullTranslations, Translations
 
 LANGUAGES = ("fr", "en")
@@ -54,6 +55,15 @@ class Messages:
     def euros(self, cents: int) -> str:
         """Return an amount as it is written here: 1 234,50 €."""
         return format_currency(cents / 100, "EUR", locale=self.language)
+
+    def rate(self, part: int, whole: int) -> str:
+        """Return a part of a whole as it is written here: 12,3 %."""
+        exact = Decimal(part) / Decimal(whole) if whole else Decimal()
+        return format_percent(exact, format="#,##0.0\u00a0%", locale=self.language)
+
+    def count(self, number: int) -> str:
+        """Return a number as it is written here: 119 502."""
+        return format_decimal(number, locale=self.language)
 
     def day(self, day: date) -> str:
         """Return a date as it is written here: 3 février 2020."""

@@ -14,7 +14,6 @@ from alembic.config import Config
 from sqlalchemy import Connection, inspect, text
 
 History = Literal["departement", "registry"]
-ROLES = ("owner", "app", "sequencer")
 
 
 def folder() -> Path:

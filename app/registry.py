@@ -23,6 +23,9 @@ departement = Table(
     sqlite_strict=True,
 )
 
+# The logins of an instance on PostgreSQL; each département has a role for each of them.
+ROLES = ("owner", "app", "sequencer")
+
 CODE = re.compile(r"(?:[0-9][0-9]|2[AB]|9[78][0-9])")
 
 

@@ -55,6 +55,8 @@ class Settings:
     oidc: OidcSettings | None = None
     # Where what was shown of each log is remembered: not where the database's backups are.
     state_dir: Path | None = None
+    # After how long a desk is told that a carnet it handed out was never used.
+    unused_weeks: int = 6
 
     def open(self) -> Database:
         """Return the instance's data: PostgreSQL when a URL is set, else the folder of SQLite files."""
@@ -83,7 +85,8 @@ def read_settings(
     the current one first; PASSNUM_SMTP_URL (or _FILE) and PASSNUM_MAIL_FROM how e-mails leave,
     and from whom; PASSNUM_PHONE, or PASSNUM_PHONE_23 for one département, whom to call; PASSNUM_OIDC_ISSUER,
     PASSNUM_OIDC_CLIENT_ID and PASSNUM_OIDC_CLIENT_SECRET (or _FILE) an OpenID provider;
-    PASSNUM_STATE_DIR a folder that remembers what was shown of each log.  Raises `SettingsWrong`.
+    PASSNUM_STATE_DIR a folder that remembers what was shown of each log; PASSNUM_UNUSED_WEEKS after
+    how many weeks a carnet that was never used is told to its desk.  Raises `SettingsWrong`.
     """
     urls: dict[Role, str] = {
         role: _with_driver(environment[name])
@@ -105,7 +108,17 @@ def read_settings(
         state_dir=Path(state)
         if (state := environment.get("PASSNUM_STATE_DIR"))
         else data_dir,
+        unused_weeks=_weeks(environment, "PASSNUM_UNUSED_WEEKS"),
     )
+
+
+def _weeks(environment: Mapping[str, str], name: str) -> int:
+    written = environment.get(name, "").strip()
+    if not written:
+        return Settings.unused_weeks
+    if not re.fullmatch(r"[1-9][0-9]{0,2}", written):
+        raise SettingsWrong(f"{name}: not a number of weeks")
+    return int(written)
 
 
 def _with_driver(url: str) -> str:

@@ -1,7 +1,7 @@
 """Rows as files that spreadsheets open."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 
@@ -10,22 +10,25 @@ def cell(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def csv_text(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def csv_text(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Return rows as CSV (RFC 4180); a text that a spreadsheet would run as a formula is guarded."""
+    return "".join(csv_lines(titles, rows))
+
+
+def csv_lines(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """Yield the lines of such a file, each as its row comes."""
+    written: list[str] = []
 
     class Buffer:
-        def __init__(self) -> None:
-            self.lines: list[str] = []
-
         def write(self, line: str) -> None:
-            self.lines.append(line)
+            written.append(line)
 
-    buffer = Buffer()
-    writer = csv.writer(buffer)
+    writer = csv.writer(Buffer())
     writer.writerow(titles)
+    yield written.pop()
     for row in rows:
         writer.writerow([_guarded(cell(value)) for value in row])
-    return "".join(buffer.lines)
+        yield written.pop()
 
 
 def _guarded(text: str) -> str:

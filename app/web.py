@@ -18,16 +18,21 @@ from app.departements import Departements
 from app.errors import broken, closing, failed, malformed, refused, unavailable, unfit
 from app.gathering import CounterClosedError
 from app.instance import Instance
+from app.key_set import KeySet
 from app.mediators import Mediators
 from app.pages.answers import for_people
 from app.pages.departement import Departement
 from app.pages.doors import Account, Doors
 from app.pages.identities import Identities, OidcDoor
 from app.pages.mediator import Mediator
+from app.pages.needs import NeedsRoom
+from app.pages.orders import Orders
 from app.pages.passkeys import PasskeyDoor, Passkeys
 from app.pages.people import People
 from app.pages.prescriber import Prescriber
+from app.pages.replacement import Replacement
 from app.pages.site_imports import SiteImports
+from app.pages.unused import UnusedRoom
 from app.pages.visitors import guard
 from app.pages.works import Works
 from app.prescribers import Prescribers
@@ -60,6 +65,7 @@ def create_app(instance: Instance) -> Litestar:
             Departements,
             Public,
             Shown,
+            KeySet,
             Doors,
             Account,
             PasskeyDoor,
@@ -68,9 +74,13 @@ def create_app(instance: Instance) -> Litestar:
             Identities,
             Departement,
             People,
+            Orders,
             SiteImports,
             Works,
+            NeedsRoom,
             Prescriber,
+            UnusedRoom,
+            Replacement,
             Mediator,
             static_files(),
         ],

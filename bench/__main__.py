@@ -9,6 +9,7 @@ sequencer live beside it.
 
 import argparse
 import json
+import logging
 import os
 import signal
 import socket
@@ -28,7 +29,9 @@ from sqlalchemy import func, select
 from app.database import Database, FilesPlace, bootstrap_sql
 from bench import yardstick
 from bench.coffre import bench_coffre
+from bench.making import bench_making
 from bench.pages import time_pages
+from bench.printing import time_printing
 from bench.proofs import time_proofs
 from bench.world import SECRET, Ready, build, drain, redeem_all, write_bodies
 from ledger import queries
@@ -136,6 +139,13 @@ def bench_postgresql(seconds: float, entries: int) -> None:
         with running(environment, serve, ["sequencer"], port=port):
             rates = _measure(ready, port, seconds, lambda mode, clients: tps[mode, clients])
         database.close()
+        print("  an order as large as the log below")
+        server.run("CREATE DATABASE orders")
+        server.run(*bootstrap_sql("23"), database="orders")
+        orders = Database(postgres_place(server, "orders"))
+        orders.add_departement(CREUSE)
+        bench_making(orders, entries)
+        orders.close()
         server.run("CREATE DATABASE million")
         server.run(*bootstrap_sql("23"), database="million")
         million = Database(postgres_place(server, "million"))
@@ -281,6 +291,7 @@ def main() -> None:
         "--engine", choices=["postgresql", "sqlite", "both"], default="both"
     )
     chosen = parser.parse_args()
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     print(
         f"driver's ceiling against an echo: {', '.join(f'{ceiling(c):.0f} requests/s at {c}' for c in CLIENTS)}\n"
     )
@@ -290,6 +301,8 @@ def main() -> None:
         bench_sqlite(chosen.seconds, chosen.entries)
     print("\nproofs, SQLite")
     time_proofs(LEAVES)
+    print("\nprinting")
+    time_printing()
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ min(cap, U after) - min(cap, U before), and the rest is the département's.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from fractions import Fraction
 from typing import NamedTuple
@@ -54,6 +55,14 @@ class Share(NamedTuple):
     convention: str
     funder: Funder
     weight: int
+
+
+class Payer(NamedTuple):
+    """A co-funder of a tranche, by the name of its convention, and the first day it ever opened on."""
+
+    name: str
+    funder: Funder
+    since: date
 
 
 @dataclass(eq=False)

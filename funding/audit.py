@@ -34,7 +34,6 @@ def attributions_follow_from_entries(session: Session) -> Iterator[Finding]:
     rows = session.execute(
         select(
             log_leaf.c.idx,
-            entry.c.id,
             entry.c.leaf_hash,
             entry.c.occurred_on,
             entry.c.debit_id,

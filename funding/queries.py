@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from funding.allocation import Funder, Share, arrange, split
+from funding.allocation import Funder, Payer, Share, arrange, split
 from funding.models import (
     attribution,
     calendar,
@@ -330,8 +330,59 @@ def listed_conventions(session: Session) -> Sequence[tuple[Any, ...]]:
     ).all()
 
 
+class TrancheLeft(NamedTuple):
+    """A tranche with what is left of its envelope for new orders."""
+
+    code: str
+    programme: str
+    face_cents: int
+    carnet_size: int
+    left_cents: int
+    envelope_cents: int
+
+    @property
+    def carnets_left(self) -> int:
+        """How many carnets can still be ordered."""
+        return self.left_cents // (self.face_cents * self.carnet_size)
+
+
+def tranches_with_money_left(session: Session) -> list[TrancheLeft]:
+    """Return the tranches by number, with what no order has set aside yet."""
+    rows = session.execute(
+        select(
+            tranche.c.code,
+            tranche.c.programme,
+            tranche.c.face_cents,
+            tranche.c.carnet_size,
+            tranche_budget.c.envelope_cents - tranche_budget.c.reserved_cents,
+            tranche_budget.c.envelope_cents,
+        )
+        .join(tranche_budget, tranche_budget.c.tranche == tranche.c.number)
+        .order_by(tranche.c.number)
+    )
+    return [TrancheLeft(*row) for row in rows]
+
+
 def listed_programmes(session: Session) -> Sequence[tuple[str, str]]:
     """Return the programmes: code, name."""
     return session.execute(
         select(programme.c.code, programme.c.name).order_by(programme.c.code)
     ).all()
+
+
+def payers(session: Session, number: int) -> list[Payer]:
+    """Return who pays, paid or will pay for a tranche, in the order of the rule: département first, EU last."""
+    opened = (
+        select(func.min(convention_window.c.opens_on))
+        .where(convention_window.c.convention == convention.c.code)
+        .scalar_subquery()
+    )
+    rows = session.execute(
+        select(convention.c.code, convention.c.name, convention.c.funder, opened)
+        .join(share, share.c.convention == convention.c.code)
+        .where(share.c.tranche == number, share.c.weight > 0)
+        .distinct()
+    )
+    found = {code: Payer(name, Funder(funder), since) for code, name, funder, since in rows}
+    shares = [Share(code, payer.funder, 1) for code, payer in found.items()]
+    return [found[s.convention] for s in arrange(shares)]

@@ -26,8 +26,8 @@ from issuance.models import (
     handed_out,
     voucher,
 )
-from issuance.orders import OrderRow, circulating_gate, order_row, serials_hash, stock_gate
-from issuance.serials import Serial
+from issuance.orders import OrderRow, circulating_gate, order_row, stock_gate
+from issuance.serials import Serial, serials_hash
 from issuance.vault import Salted, new_person, put, salted
 from ledger import gates
 from ledger.accounts import account_name

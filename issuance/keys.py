@@ -2,12 +2,18 @@
 
 Private keys are sealed at rest under a secret that is never stored.  Public keys are added and
 never removed: paper outlives keys.
+
+A voucher key that others may hold is **revoked**, for ever, by an entry.  Signatures of Ed25519 are
+deterministic, so whoever holds the key makes, from the number printed on a pass, the very bytes of
+its QR code: a QR code of that key proves nothing any more, known to the ledger or not.  The code to
+type is derived from another key, and goes on opening the pass.
 """
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -18,15 +24,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
-from issuance.models import secret_key
-from ledger import gates
+from issuance.models import secret_key, voucher_order
+from ledger import canonical, gates
 from ledger.attempts import Act, Answer, perform
+from ledger.entries import Right
 from ledger.journal import must_record
 from ledger.key_sealing import SECRET_MIN, KeysLocked, seal, unseal
+from ledger.models import entry
 from ledger.moments import Moment
 from ledger.refusal import Refusal
 
 Purpose = Literal["voucher", "specimen", "code"]
+# Known to be in other hands, or that cannot be excluded; what follows is the same.
+Why = Literal["compromised", "suspected"]
+
+REVOKE = "revoke"  # the right that a revocation uses up, once a key
 
 
 @dataclass(eq=False)
@@ -43,6 +55,24 @@ class KeysExhausted(Refusal):
     code = "keys_exhausted"
 
 
+@dataclass(eq=False)
+class VoucherKeyUnknown(Refusal):
+    """No voucher key that signs has this id: there is none, or it is revoked already."""
+
+    code = "voucher_key_unknown"
+
+    key_id: int
+
+
+@dataclass(eq=False)
+class SigningKeyRevoked(Refusal):
+    """The key that would sign is revoked: it makes no paper any more."""
+
+    code = "signing_key_revoked"
+
+    key_id: int
+
+
 class NewKeys(msgspec.Struct, frozen=True):
     """A request for a new pair of signing keys; the code key is made with the first.
 
@@ -53,14 +83,33 @@ class NewKeys(msgspec.Struct, frozen=True):
     lost: bool = False
 
 
+class RevokeKey(msgspec.Struct, frozen=True):
+    """A request that a voucher key be trusted no more."""
+
+    id: UUID
+    key_id: int
+    why: Why
+
+
+class Revocation(NamedTuple):
+    """When a voucher key was revoked, and why."""
+
+    at: datetime
+    why: Why
+
+
 @dataclass(frozen=True)
 class Keyring:
-    """What is needed to recognise a département's paper: every public key it ever used."""
+    """What is needed to recognise a département's paper: every public key it ever used.
+
+    `revoked` are those of `vouchers` whose signature proves nothing any more.
+    """
 
     departement: str
     vouchers: Mapping[int, Ed25519PublicKey]
     specimens: Mapping[int, Ed25519PublicKey]
     code_key: bytes | None
+    revoked: Mapping[int, Revocation] = field(default_factory=dict)
 
     @property
     def all(self) -> Mapping[int, Ed25519PublicKey]:
@@ -70,7 +119,10 @@ class Keyring:
 
 @dataclass(frozen=True)
 class Signer:
-    """What is needed to make paper: the newest private keys, unsealed, and the code key."""
+    """What is needed to make paper: the newest private keys, unsealed, and the code key.
+
+    The newest voucher key may be one of the `revoked`: no order is placed until there is another.
+    """
 
     departement: str
     voucher_key_id: int
@@ -79,6 +131,15 @@ class Signer:
     specimen_key: Ed25519PrivateKey
     code_key: bytes
     every: Mapping[int, Ed25519PrivateKey]
+    revoked: frozenset[int] = frozenset()
+
+    def key_of(self, key_id: int) -> Ed25519PrivateKey:
+        """Return the key that signs an order, or raise `SigningKeyRevoked`, or `KeysLocked` if it was lost."""
+        if key_id in self.revoked:
+            raise SigningKeyRevoked(key_id)
+        if key_id not in self.every:
+            raise KeysLocked("lost_key")
+        return self.every[key_id]
 
 
 def new_keys(
@@ -121,6 +182,65 @@ def new_keys(
         session.execute(insert(secret_key), rows)
 
     return perform(session, act, request, done)
+
+
+def revoke_key(session: Session, request: RevokeKey, *, by: str, now: Moment) -> Answer:
+    """Revoke a voucher key: its QR codes are refused, and it makes no paper any more.
+
+    The entry lists the orders that it touches.  The newest key can be revoked too: revoking
+    never waits, and the next order does, until there are new keys.  Processes that are running
+    learn it with their next keyring, ten seconds later at most.  Refused with
+    `voucher_key_unknown`.
+    """
+    act = Act(request.id, "revoke_key", by, now)
+
+    def done() -> None:
+        gates.alone(session)
+        public = session.scalar(
+            select(secret_key.c.public).where(
+                secret_key.c.key_id == request.key_id, secret_key.c.purpose == "voucher"
+            )
+        )
+        if public is None or request.key_id in revocations(session):
+            raise VoucherKeyUnknown(request.key_id)
+        orders = session.scalars(
+            select(voucher_order.c.number)
+            .where(voucher_order.c.key_id == request.key_id)
+            .order_by(voucher_order.c.number)
+        )
+        facts = {
+            "key_id": request.key_id,
+            "orders": list(orders),
+            "public": public.hex(),
+            "why": request.why,
+        }
+        right = Right(REVOKE, f"key/{request.key_id}", 0)
+        must_record(session, [act.entry("key_revoked", facts, right=right)])
+
+    return perform(session, act, request, done)
+
+
+def revocations(session: Session) -> dict[int, Revocation]:
+    """Return the voucher keys that are revoked; they are few, and found by the right they used."""
+    rows = session.execute(
+        select(entry.c.recorded_at, entry.c.body)
+        .where(entry.c.uses == REVOKE)
+        .order_by(entry.c.recorded_at)
+    )
+    found = {}
+    for at, body in rows:
+        facts = canonical.decode(body)["facts"]
+        found[facts["key_id"]] = Revocation(at, facts["why"])
+    return found
+
+
+def check_signs(session: Session, key_id: int) -> None:
+    """Raise `SigningKeyRevoked` for a key that is revoked: who holds a signer may have had it before."""
+    used = select(entry.c.id).where(
+        entry.c.uses == REVOKE, entry.c.subject == f"key/{key_id}", entry.c.turn == 0
+    )
+    if session.scalar(used) is not None:
+        raise SigningKeyRevoked(key_id)
 
 
 def _check_secret(session: Session, secret: bytes) -> None:
@@ -195,7 +315,9 @@ def keyring(session: Session, departement: str, secret: bytes | None) -> Keyring
             public[purpose][key_id] = Ed25519PublicKey.from_public_bytes(raw)
     if secret is not None and code_key is None and rows:
         raise KeysLocked("wrong_secret")
-    return Keyring(departement, public["voucher"], public["specimen"], code_key)
+    return Keyring(
+        departement, public["voucher"], public["specimen"], code_key, revocations(session)
+    )
 
 
 def signer(session: Session, departement: str, secret: bytes | None) -> Signer:
@@ -230,4 +352,5 @@ def signer(session: Session, departement: str, secret: bytes | None) -> Signer:
         specimen_key=every[newest["specimen"][0]],
         code_key=newest["code"][1],
         every=every,
+        revoked=frozenset(revocations(session)),
     )

@@ -1,24 +1,13 @@
 """What is printed on a pass: made again from the keys whenever it is needed, never stored."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
-from issuance import codes, qr, tokens
+from issuance import codes, tokens
 from issuance.keys import Signer
-from issuance.orders import OrderRow, sign_voucher
+from issuance.making import sign_voucher
+from issuance.orders import OrderRow
+from issuance.printed import PrintedPass
 from issuance.serials import Serial
-
-
-class PrintedPass(NamedTuple):
-    """One pass of a carnet: what the QR code holds, and what can be typed instead."""
-
-    serial: Serial
-    url: str
-    code: str
-
-    def svg(self) -> str:
-        """Return the QR code as one SVG image, in vectors, with its quiet zone."""
-        return qr.svg(self.url, title=f"Pass {self.serial}")
 
 
 def printed_passes(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -21,6 +22,8 @@ from issuance.models import (
     voucher,
     voucher_order,
 )
+from ledger import canonical
+from ledger.models import entry
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,69 @@ def listed_orders(session: Session) -> Sequence[tuple[Any, ...]]:
         .outerjoin(activation, activation.c.order_number == voucher_order.c.number)
         .order_by(voucher_order.c.number)
     ).all()
+
+
+@dataclass(frozen=True)
+class OrderLine:
+    """An order as people follow it: what was asked, how many carnets are made, whether they are good."""
+
+    number: int
+    tranche: str
+    programme: str
+    carnets: int
+    first_carnet: int
+    carnet_size: int
+    face_cents: int
+    use_by: date
+    specimen: bool
+    made: int
+    commitment_number: str | None
+
+    @property
+    def last_carnet(self) -> int:
+        """The number of its last carnet."""
+        return self.first_carnet + self.carnets - 1
+
+    @property
+    def value_cents(self) -> int:
+        """What its passes are worth in all: nothing for specimens."""
+        return 0 if self.specimen else self.carnets * self.carnet_size * self.face_cents
+
+
+def order_lines(session: Session, number: int | None = None) -> list[OrderLine]:
+    """Return one order, or all of them, the newest first."""
+    made = (
+        select(func.count())
+        .where(carnet.c.order_number == voucher_order.c.number)
+        .scalar_subquery()
+    )
+    chosen = (
+        select(
+            voucher_order.c.number,
+            tranche.c.code,
+            tranche.c.programme,
+            voucher_order.c.carnets,
+            voucher_order.c.first_carnet,
+            voucher_order.c.carnet_size,
+            voucher_order.c.face_cents,
+            voucher_order.c.printed_use_by,
+            voucher_order.c.specimen,
+            made,
+            activation.c.commitment_number,
+        )
+        .join(tranche, tranche.c.number == voucher_order.c.tranche)
+        .outerjoin(activation, activation.c.order_number == voucher_order.c.number)
+        .order_by(voucher_order.c.number.desc())
+    )
+    if number is not None:
+        chosen = chosen.where(voucher_order.c.number == number)
+    return [OrderLine(*row) for row in session.execute(chosen)]
+
+
+def made_of(session: Session, order: int) -> int:
+    """Return how many carnets of an order are made."""
+    count = select(func.count()).where(carnet.c.order_number == order)
+    return session.scalar(count) or 0
 
 
 def desk_names(session: Session) -> list[tuple[str, str, str]]:
@@ -132,3 +198,19 @@ def in_hand(session: Session, number: int) -> InHand | None:
     return InHand(
         number, of - gone, of, order.face_cents, use_by, tuple(publics), order.programme
     )
+
+
+# The kind of the entry that gives new passes for lost ones: no hand-out, but as good as one.
+REPLACEMENT = "hand_out_replaced"
+
+
+def first_hand_out(session: Session, given_by: UUID) -> UUID:
+    """Return the hand-out that an entry which gave passes goes back to: itself, but for a replacement.
+
+    A replacement of a replacement goes back to the same one.  What is told of the person, and
+    what counts for quotas and limits, is there.
+    """
+    body = session.scalar(
+        select(entry.c.body).where(entry.c.id == given_by, entry.c.kind == REPLACEMENT)
+    )
+    return given_by if body is None else UUID(canonical.decode(body)["facts"]["hand_out"])

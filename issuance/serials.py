@@ -10,7 +10,9 @@ It is public: knowing a serial gives no right to the pass.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import NamedTuple
 
 from ledger.refusal import Refusal
@@ -63,3 +65,8 @@ class Serial(NamedTuple):
         if serial.carnet > CARNET_MAX or serial.rank > RANK_MAX:
             raise MalformedSerial
         return serial
+
+
+def serials_hash(serials: Iterable[str]) -> str:
+    """Return what an entry keeps of a list of serials: SHA-256 of one serial a line, in hex."""
+    return sha256("".join(f"{serial}\n" for serial in serials).encode()).hexdigest()

@@ -34,7 +34,8 @@ copy of the QR code is as good as the original, and the first one spent wins.
 The token is what makes the paper worth something.  Keep its `digest`, never the token,
 and keep the address out of logs.
 
-Keys are added and never removed, because paper outlives keys.  Specimens are signed by a
+Keys are added and never removed, because paper outlives keys.  One that was stolen is
+revoked, and its tokens prove nothing any more: they are the same bytes whoever signs.  Specimens are signed by a
 key that verifiers of real passes do not hold.  A format that this module could not read
 takes the next version; readers refuse a version that they do not know before they look
 at anything else.  Nothing here touches a clock, a database or a network.

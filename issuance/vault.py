@@ -26,6 +26,7 @@ from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from issuance.models import handed_out, vault_access, vault_person, vault_record
+from issuance.queries import first_hand_out
 from issuance.serials import Serial
 from ledger import canonical
 from ledger.attempts import Act, Answer, perform
@@ -293,17 +294,20 @@ def person_of_hand_out(session: Session, hand_out: UUID) -> UUID:
 
 
 def person_of_pass(session: Session, serial: str) -> UUID:
-    """Return who was told of when this pass was handed out, or raise `NothingInVault`, `MalformedSerial`."""
+    """Return who was told of when this pass, or the one it replaces, was handed out.
+
+    Refused with `nothing_in_vault`, `malformed_serial`.
+    """
     printed = str(Serial.parse(serial))
-    person: UUID | None = session.scalar(
-        select(vault_record.c.person)
-        .join(handed_out, handed_out.c.entry_id == vault_record.c.entry_id)
-        .where(handed_out.c.serial == printed)
-        .limit(1)
+    given_by: UUID | None = session.scalar(
+        select(handed_out.c.entry_id).where(handed_out.c.serial == printed)
     )
-    if person is None:
+    if given_by is None:
         raise NothingInVault(printed)
-    return person
+    try:
+        return person_of_hand_out(session, first_hand_out(session, given_by))
+    except NothingInVault:
+        raise NothingInVault(printed) from None
 
 
 def accesses(session: Session) -> Sequence[tuple[Any, ...]]:

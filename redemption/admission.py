@@ -17,6 +17,7 @@ class Reason(StrEnum):
     DISPUTED = "disputed"
     FORGED = "forged"
     UNKNOWN = "unknown"
+    KEY_REVOKED = "key_revoked"
     SPECIMEN = "specimen"
     ALREADY_REDEEMED = "already_redeemed"
     REPLACED = "replaced"

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from funding.models import tranche
 from issuance.models import handed_out, voucher_order
 from issuance.orders import order_row
+from issuance.queries import REPLACEMENT
 from ledger.audit import Check, Finding
 from ledger.models import entry
 from ledger.queries import derived_holdings
@@ -72,8 +73,37 @@ def hand_outs_moved_what_they_gave(session: Session) -> Iterator[Finding]:
             yield Finding("hand_out_differs", {"entry": str(identifier), "passes": passes})
 
 
+def replacements_gave_what_they_ended(session: Session) -> Iterator[Finding]:
+    """Each replacement gave as many passes as it ended."""
+    ended = entry.alias()
+    ends = (
+        select(ended.c.act_id, func.count().label("passes"))
+        .where(ended.c.kind == "replaced")
+        .group_by(ended.c.act_id)
+        .subquery()
+    )
+    gives = (
+        select(handed_out.c.entry_id, func.count().label("passes"))
+        .join(entry, entry.c.id == handed_out.c.entry_id)
+        .where(entry.c.kind == REPLACEMENT)
+        .group_by(handed_out.c.entry_id)
+        .subquery()
+    )
+    rows = session.execute(
+        select(entry.c.id, ends.c.passes, gives.c.passes)
+        .outerjoin(ends, ends.c.act_id == entry.c.id)
+        .outerjoin(gives, gives.c.entry_id == entry.c.id)
+        .where(entry.c.kind == REPLACEMENT)
+    )
+    for identifier, before, after in rows:
+        if not before or before != after:
+            told = {"entry": str(identifier), "ended": before, "given": after}
+            yield Finding("replacement_differs", told)
+
+
 CHECKS: tuple[Check, ...] = (
     stock_and_circulation_are_worth_their_passes,
     spent_passes_had_been_handed_out,
     hand_outs_moved_what_they_gave,
+    replacements_gave_what_they_ended,
 )

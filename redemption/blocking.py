@@ -1,15 +1,16 @@
-"""Lost or stolen: the passes of a carnet that are not spent stop being worth anything."""
+"""Lost, stolen or misprinted: what is left of a carnet, or a stock of carnets, stops being worth anything."""
 
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from issuance.hand_outs import CarnetUnknown, mark_handed_out
-from issuance.models import voucher
+from issuance.desks import CarnetsMissing
+from issuance.hand_outs import CarnetUnknown, StockLapsed, mark_handed_out
+from issuance.models import carnet, handed_out, voucher
 from issuance.orders import OrderRow, circulating_gate, order_row, stock_gate
 from ledger import gates
 from ledger.accounts import account_name
@@ -31,12 +32,45 @@ class NothingToBlock(Refusal):
     carnet: int
 
 
+@dataclass(eq=False)
+class NothingInStock(Refusal):
+    """Nothing of these carnets is in stock: all of it was handed out, blocked or has lapsed."""
+
+    code = "nothing_in_stock"
+
+    first: int
+    last: int
+
+
+@dataclass(eq=False)
+class RangeTooLong(Refusal):
+    """More passes than one act blocks; do it in several."""
+
+    code = "range_too_long"
+
+    count: int
+    most: int
+
+
+Why = Literal["lost", "stolen", "misprinted"]
+PASSES_MAX = 10_000
+
+
 class BlockCarnet(msgspec.Struct, frozen=True):
     """A carnet nobody should be able to use any more."""
 
     id: UUID
     carnet: int
-    reason: Literal["lost", "stolen", "misprinted"] = "lost"
+    reason: Why = "lost"
+
+
+class BlockStock(msgspec.Struct, frozen=True):
+    """Carnets of one order that are gone before anybody was given them, both ends included."""
+
+    id: UUID
+    first_carnet: int
+    last_carnet: int
+    reason: Why = "stolen"
 
 
 def block_carnet(session: Session, request: BlockCarnet, *, by: str, now: Moment) -> Answer:
@@ -89,8 +123,75 @@ def block_carnet(session: Session, request: BlockCarnet, *, by: str, now: Moment
     return perform(session, act, request, done)
 
 
+def block_stock(session: Session, request: BlockStock, *, by: str, now: Moment) -> Answer:
+    """Block what is in stock of a range of carnets: a drawer that was stolen, sheets that came out wrong.
+
+    What people hold of these carnets stays good.  The value is set apart.  Hand-outs under way
+    come before, or find their carnets blocked.  Refused with `carnets_missing`, `range_too_long`,
+    `stock_lapsed`, `nothing_in_stock`.
+    """
+    act = Act(request.id, "block_stock", by, now)
+
+    def done() -> None:
+        order = _order_of(session, request)
+        # Alone with the stock: a drawer is blocked whole, whatever a desk does meanwhile.
+        if gates.take(session, stock_gate(order.number)).closed_by is not None:
+            raise StockLapsed(order.number)
+        serials = session.scalars(
+            select(voucher.c.serial)
+            .outerjoin(handed_out, handed_out.c.serial == voucher.c.serial)
+            .where(
+                voucher.c.carnet.between(request.first_carnet, request.last_carnet),
+                handed_out.c.serial.is_(None),
+            )
+            .order_by(voucher.c.carnet, voucher.c.rank)
+        ).all()
+        if not serials:
+            raise NothingInStock(request.first_carnet, request.last_carnet)
+        if len(serials) > PASSES_MAX:
+            raise RangeTooLong(len(serials), PASSES_MAX)
+        rows = presented.passes(session, serials)
+        facts = {
+            "count": len(serials),
+            "first_carnet": request.first_carnet,
+            "last_carnet": request.last_carnet,
+            "order": order.number,
+            "reason": request.reason,
+            "tranche": order.tranche,
+        }
+        blocked = [
+            _entry(act, request, order, rows[serial], rank)
+            for rank, serial in enumerate(serials, 1)
+        ]
+        must_record(session, [act.entry("stock_blocked", facts)])
+        must_record(session, blocked)
+        mark_handed_out(session, serials, act.id)
+
+    return perform(session, act, request, done)
+
+
+def _order_of(session: Session, request: BlockStock) -> OrderRow:
+    """Return the order of a range of carnets that all exist, or raise `CarnetsMissing`."""
+    count, first, last = session.execute(
+        select(
+            func.count(), func.min(carnet.c.order_number), func.max(carnet.c.order_number)
+        ).where(carnet.c.number.between(request.first_carnet, request.last_carnet))
+    ).one()
+    if (
+        not count
+        or count != request.last_carnet - request.first_carnet + 1
+        or first != last
+    ):
+        raise CarnetsMissing(request.first_carnet, request.last_carnet)
+    return order_row(session, first)
+
+
 def _entry(
-    act: Act, request: BlockCarnet, order: OrderRow, row: PassRow, rank: int
+    act: Act,
+    request: BlockCarnet | BlockStock,
+    order: OrderRow,
+    row: PassRow,
+    rank: int,
 ) -> Entry:
     book, worth = str(order.tranche), not order.specimen
     stage = row.stage

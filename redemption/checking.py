@@ -21,6 +21,7 @@ class State(StrEnum):
     GOOD = "good"
     FORGED = "forged"
     UNKNOWN = "unknown"
+    KEY_REVOKED = "key_revoked"
     SPECIMEN = "specimen"
     REDEEMED = "redeemed"
     REPLACED = "replaced"

@@ -66,7 +66,7 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `accepted`: `cents` are owed to the site.  `kept`: waits for the hand-out to be recorded.
     `disputed`: a manager decides.  Anything else is a refusal; `on` and `site` then tell when
-    and where the pass was spent.
+    and where the pass was spent, `on` alone when it was replaced.
     """
 
     id: UUID
@@ -260,9 +260,7 @@ def _beaten(
             continue
         winner = winners[entry.right]
         reason = spent(winner.kind)
-        why = {"serial": entry.facts["serial"]}
-        if reason is Reason.ALREADY_REDEEMED:
-            why |= where_and_when(winner)
+        why = {"serial": entry.facts["serial"], **_ended(reason, winner)}
         told.append(Judged(j.attempt, reason, why, None))
     return told
 
@@ -330,13 +328,20 @@ def _explained(
 ) -> dict[str, Any]:
     """Return the facts a person needs to understand a refusal."""
     facts: dict[str, Any] = {"serial": row.serial}
-    if holder is not None and reason is Reason.ALREADY_REDEEMED:
-        facts |= where_and_when(holder)
+    if holder is not None:
+        facts |= _ended(reason, holder)
     elif reason is Reason.TOO_LATE:
         facts["tolerance_until"] = order.tolerance_until.isoformat()
     elif reason in {Reason.NOT_ACCREDITED, Reason.PROGRAMME_SUSPENDED}:
         facts["day"] = place.day.isoformat()
     return facts
+
+
+def _ended(reason: Reason, holder: Holder) -> dict[str, Any]:
+    """Tell what a refusal says of the entry that holds the pass."""
+    if reason is Reason.ALREADY_REDEEMED:
+        return where_and_when(holder)
+    return {"on": holder.body["on"]} if reason is Reason.REPLACED else {}
 
 
 def where_and_when(holder: Holder) -> dict[str, Any]:

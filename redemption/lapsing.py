@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 
 from funding.models import calendar, tranche
 from issuance.models import handed_out, voucher, voucher_order
-from issuance.orders import OrderRow, circulating_gate, order_row, serials_hash, stock_gate
+from issuance.orders import OrderRow, circulating_gate, order_row, stock_gate
+from issuance.serials import serials_hash
 from ledger import gates
 from ledger.accounts import account_name
 from ledger.attempts import Act, Answer, perform

@@ -16,34 +16,19 @@ Cleaning what was cleaned changes nothing, which makes importing a file twice th
 once.  That two rows may be one place, or carry one id, is for the importer to see.
 """
 
-import csv
-import io
 import re
-from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any, Final, Literal
 
 from ledger.refusal import Refusal
 from redemption import mednum_cells as cells
+from redemption.csv_files import is_header, lines_of, records
 from redemption.mednum_vocabulary import VOCABULARY, official
 from redemption.siret import is_siret
 
-# How workbooks, archives, documents and pictures begin; no header line of ours does.
-OTHER_FORMATS: Final = (
-    b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x1f\x8b", b"Rar!", b"7z\xbc\xaf", b"%PDF", b"{\\rtf",
-    b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"<",
-)  # fmt: skip
 SURPLUS: Final = "+"  # the key, no column's name, under which `read` puts cells too many
-
-
-@dataclass(eq=False)
-class NotACsv(Refusal):
-    """The file is a workbook or some other binary."""
-
-    code = "not_a_csv"
 
 
 @dataclass(eq=False)
@@ -147,8 +132,8 @@ def read(data: bytes) -> Iterator[tuple[int, dict[str, str]]]:
     A file that cannot be read at all is refused before the first row.  A quote never
     closed costs its own row, not those below; blank rows are passed over.
     """
-    lines = io.StringIO(_decoded(data), newline="").readlines()
-    first = next((number for number, line in enumerate(lines) if _is_header(line)), None)
+    lines = lines_of(data)
+    first = next((number for number, line in enumerate(lines) if is_header(line)), None)
     if first is None:
         raise EmptyFile
 
@@ -160,25 +145,8 @@ def read(data: bytes) -> Iterator[tuple[int, dict[str, str]]]:
     return _rows(lines, first + 1, header, delimiter)
 
 
-def _decoded(data: bytes) -> str:
-    data = data.removeprefix(BOM_UTF8)
-    if b"\0" in data or data.lstrip().startswith(OTHER_FORMATS):
-        raise NotACsv
-    for encoding in ("utf-8", "cp1252"):
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise NotACsv
-
-
-def _is_header(line: str) -> bool:
-    """Pass over blank lines, and over the line by which a spreadsheet names its separator."""
-    return bool(line.strip()) and not line.casefold().startswith("sep=")
-
-
 def _header(line: str, delimiter: str) -> list[str]:
-    names = next(_records([line], 0, 0, delimiter))[1]
+    names = next(records([line], 0, 0, delimiter))[1]
     return [name.strip().casefold() for name in names]
 
 
@@ -187,7 +155,7 @@ def _rows(
 ) -> Iterator[tuple[int, dict[str, str]]]:
     places = {column: header.index(column) for column in COLUMNS if column in header}
     width = len(header)
-    for number, record in _records(lines, start, width, delimiter):
+    for number, record in records(lines, start, width, delimiter):
         if not any(map(str.strip, record)):
             continue
         padded = record + [""] * (width - len(record))
@@ -196,33 +164,6 @@ def _rows(
         if surplus := delimiter.join(record[width:]).strip(f"{delimiter} \r\n"):
             row[SURPLUS] = surplus
         yield number, row
-
-
-def _records(
-    lines: list[str], start: int, width: int, delimiter: str
-) -> Iterator[tuple[int, list[str]]]:
-    """Cut the lines into records; a quote that would swallow other rows is plain text."""
-    at = start
-    while at < len(lines):
-        following = (lines[number] for number in range(at, len(lines)))
-        reader = csv.reader(following, delimiter=delimiter, strict=True)
-        try:
-            record, taken = next(reader), reader.line_num
-        except csv.Error:
-            record, taken = _alone(lines[at], width, delimiter), 1
-        if taken > 1 and len(record) != width:
-            record, taken = _alone(lines[at], width, delimiter), 1
-        yield at + 1, record
-        at += taken
-
-
-def _alone(line: str, width: int, delimiter: str) -> list[str]:
-    """Read one line whose quotes are astray, as spreadsheets would if that fits the header."""
-    with suppress(csv.Error):
-        record = next(csv.reader([line], delimiter=delimiter))
-        if len(record) == width:
-            return record
-    return [cell.strip('"') for cell in line.rstrip("\r\n").split(delimiter)]
 
 
 class _Draft:

@@ -64,15 +64,19 @@ def match(
     """Tell which of the known passes a text is, or what is wrong with the paper.
 
     A token is compared with the digest made at issuance; its signature is verified only where
-    the pass is unknown, to tell a forgery from a voucher that the ledger has lost.
+    the pass is unknown, to tell a forgery from a voucher that the ledger has lost.  A token of a
+    revoked key is refused although its digest is the right one: whoever stole the key makes the
+    same bytes.  The code printed beneath still says which pass it is.
     """
     if said.token is not None and said.serial is not None:
         row = passes.get(said.serial)
         if row is None:
             return _unknown(said.token, keyring)
-        if row.token_digest == tokens.digest(said.token):
-            return Seen(row, None, {})
-        return Seen(None, Reason.FORGED, {"part": "signature"})
+        if row.token_digest != tokens.digest(said.token):
+            return Seen(None, Reason.FORGED, {"part": "signature"})
+        if keyring.revoked and tokens.split(said.token).key_id in keyring.revoked:
+            return Seen(None, Reason.KEY_REVOKED, {"serial": row.serial})
+        return Seen(row, None, {})
     if said.code_digest is not None:
         row = by_code.get(said.code_digest)
         return Seen(row, None if row else Reason.UNKNOWN, {})
@@ -87,7 +91,9 @@ def _unknown(token: bytes, keyring: Keyring) -> Seen:
         tokens.verify(token, keyring.all)
     except tokens.ForgedToken as no:
         return Seen(None, Reason.FORGED, {"part": no.part})
-    return Seen(None, Reason.UNKNOWN, {"serial": str(face.serial)})
+    revoked = face.key_id in keyring.revoked
+    reason = Reason.KEY_REVOKED if revoked else Reason.UNKNOWN
+    return Seen(None, reason, {"serial": str(face.serial)})
 
 
 def recognise(session: Session, text: str, keyring: Keyring) -> Seen:

@@ -26,6 +26,7 @@ from funding import queries as funds
 from funding.queries import FunderPart
 from funding.tranches import TrancheRow
 from issuance.models import activation, handed_out, voucher, voucher_order
+from issuance.queries import REPLACEMENT
 from ledger import queries as books
 from ledger.models import entry, log_leaf
 from ledger.moments import Moment
@@ -383,7 +384,10 @@ def _sites(
 
 
 def _active(session: Session, numbers: Collection[int], view: _View) -> dict[int, int]:
-    """Count the passes of the orders whose commitment number was recorded by then, by tranche."""
+    """Count the passes of the orders whose commitment number was recorded by then, by tranche.
+
+    Passes that replace others are not counted again.
+    """
     chosen = (
         select(
             voucher_order.c.tranche,
@@ -395,6 +399,7 @@ def _active(session: Session, numbers: Collection[int], view: _View) -> dict[int
         .where(
             voucher_order.c.tranche.in_(numbers),
             ~voucher_order.c.specimen,
+            entry.c.kind != REPLACEMENT,
             log_leaf.c.idx < view.size,
         )
         .group_by(voucher_order.c.tranche)

@@ -14,15 +14,16 @@ from funding.tranches import Calendar, OpenTranche
 from issuance.desks import Deliver, OpenDesk, deliver, open_desk
 from issuance.hand_outs import HandOut
 from issuance.keys import Keyring, NewKeys, Signer, keyring, new_keys, signer
+from issuance.making import make_piece, pieces
 from issuance.orders import (
     ActivateOrder,
     PlaceOrder,
     activate_order,
-    make_piece,
     order_row,
     place_order,
 )
-from issuance.paper import PrintedPass, printed_passes
+from issuance.paper import printed_passes
+from issuance.printed import PrintedPass
 from ledger import sequencer
 from ledger.attempts import Answer
 from ledger.identifiers import new_id
@@ -153,7 +154,7 @@ def an_order(
         )
     )
     order = order_row(session, placed.facts["order"])
-    for piece in range(order.pieces):
+    for piece in range(pieces(order)):
         done(make_piece(session, order, piece, signer=world.signer, by="test", now=now))
     if active:
         done(

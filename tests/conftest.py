@@ -4,6 +4,7 @@ import itertools
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -87,18 +88,19 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(params=ENGINES)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """An instance of its own, on each engine, whose commits others can see."""
-    if request.param == "sqlite":
-        for file in request.getfixturevalue("sqlite_template").glob("*.db"):
-            shutil.copy(file, tmp_path / file.name)
-        instance = Database(FilesPlace(tmp_path))
-        yield instance
-        instance.close()
-        return
-    template: str = request.getfixturevalue("postgres_template")
-    server: Server = request.getfixturevalue("server")
+@contextmanager
+def copy_of_files(template: Path, folder: Path) -> Iterator[Database]:
+    """Give an instance over a copy of a folder that no instance holds open."""
+    for file in template.glob("*.db"):
+        shutil.copy(file, folder / file.name)
+    instance = Database(FilesPlace(folder))
+    yield instance
+    instance.close()
+
+
+@contextmanager
+def copy_of_database(template: str, server: Server) -> Iterator[Database]:
+    """Give an instance over a copy of a database that nobody is connected to."""
     name = f"t{next(NUMBERS)}"
     server.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     # What is granted on a database itself is not copied.
@@ -107,6 +109,20 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     yield instance
     instance.close()
     server.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=ENGINES)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An instance of its own, on each engine, whose commits others can see."""
+    if request.param == "sqlite":
+        with copy_of_files(
+            request.getfixturevalue("sqlite_template"), tmp_path
+        ) as instance:
+            yield instance
+        return
+    template = request.getfixturevalue("postgres_template")
+    with copy_of_database(template, request.getfixturevalue("server")) as instance:
+        yield instance
 
 
 def as_superuser(database: Database, request: pytest.FixtureRequest) -> Engine:

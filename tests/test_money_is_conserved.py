@@ -35,7 +35,15 @@ from funding.models import attribution, capped_use, segment
 from funding.tranches import OpenTranche
 from issuance.desks import Deliver, deliver
 from issuance.hand_outs import HandOut
-from issuance.orders import ActivateOrder, PlaceOrder, activate_order, place_order
+from issuance.orders import (
+    ActivateOrder,
+    PlaceOrder,
+    activate_order,
+    order_row,
+    place_order,
+)
+from issuance.paper import printed_passes
+from issuance.serials import Serial
 from ledger import canonical, queries, sequencer
 from ledger.attempts import Answer
 from ledger.identifiers import new_id
@@ -45,6 +53,7 @@ from redemption.blocking import BlockCarnet, block_carnet
 from redemption.counter import Device, Presented, Verdict, redeem
 from redemption.hand_out import hand_out
 from redemption.lapsing import STAGES, Lapse, due_lapses, lapse
+from redemption.replacing import ReplaceHandOut, replace_hand_out
 from redemption.sites import open_tranche
 from redemption.undoing import Undo, undo
 from tests.builders import (
@@ -154,6 +163,7 @@ class Carnets:
     carnets: int
     active: bool
     delivered: bool
+    replaces: bool = False
     closed: set[str] = field(default_factory=set)
 
 
@@ -167,6 +177,7 @@ class Pass:
     where: str = "stock"
     handed_out: bool = False
     party: str | None = None
+    given_by: UUID | None = None
     waiting: list[tuple] = field(default_factory=list)
 
     def move(self, where: str, party: str | None = None) -> None:
@@ -202,7 +213,7 @@ class Programme(RuleBasedStateMachine):
         self.orders: dict[int, Carnets] = {}
         self.told: dict[UUID, Verdict] = {}
         self.acts: list[tuple[Callable[..., Answer], Answer]] = []
-        self.minutes, self.day, self.blocked = 0, 0, 0
+        self.minutes, self.day, self.blocked, self.carnets = 0, 0, 0, 0
 
     def now(self) -> Moment:
         """Each act has its own minute; the day changes by a rule of its own."""
@@ -240,7 +251,11 @@ class Programme(RuleBasedStateMachine):
         delivered=st.booleans(),
     )
     def order(self, tranche, carnets, active, delivered):
-        reserved = sum(o.carnets for o in self.orders.values() if o.tranche == tranche)
+        reserved = sum(
+            o.carnets
+            for o in self.orders.values()
+            if o.tranche == tranche and not o.replaces
+        )
         if (reserved + carnets) * SIZE * FACE > ENVELOPES[tranche]:
             request = PlaceOrder(new_id(), f"T{tranche}", carnets)
             answer = self.ask(
@@ -255,9 +270,10 @@ class Programme(RuleBasedStateMachine):
                 session, self.world, carnets, now=self.now(), tranche=f"T{tranche}",
                 active=active, delivered=delivered,
             )  # fmt: skip
-        number, first = len(self.orders) + 1, len(self.passes) // SIZE + 1
+        number, first = len(self.orders) + 1, self.carnets + 1
         order = Carnets(number, tranche, first, carnets, active, delivered)
         self.orders[number] = order
+        self.carnets += carnets
         for place, serial in enumerate(made):
             self.passes[serial] = Pass(serial, first + place // SIZE, order)
 
@@ -296,7 +312,7 @@ class Programme(RuleBasedStateMachine):
         if not answer.accepted:
             return
         for p in left:
-            p.handed_out = True
+            p.handed_out, p.given_by = True, request.id
             p.move("circulating")
             for _, _, site in sorted(p.waiting)[:1]:
                 p.move("due", str(site))
@@ -376,8 +392,8 @@ class Programme(RuleBasedStateMachine):
     def judged(held: Pass, queue: Queue, now: Moment) -> str:
         if queue.device.site not in (None, queue.site):
             return "other_site"
-        if held.where in ("due", "blocked"):
-            return "already_redeemed" if held.where == "due" else "blocked"
+        if held.where in ("due", "blocked", "replaced"):
+            return "already_redeemed" if held.where == "due" else held.where
         if not held.order.active:
             return "not_active"
         if not held.handed_out:
@@ -419,6 +435,50 @@ class Programme(RuleBasedStateMachine):
             p.move("blocked", p.where)
             p.handed_out = True
         self.blocked += answer.accepted
+
+    @precondition(lambda self: any(p.given_by for p in self.passes.values()))
+    @rule(place=ANY_PASS)
+    def replace_what_was_lost(self, place):
+        """A person is asked for, by a pass of theirs: what is left of the same hand-out is made again."""
+        given = [p for p in self.passes.values() if p.given_by]
+        lost = given[place % len(given)]
+        request = ReplaceHandOut(new_id(), lost.given_by)
+        answer = self.ask(
+            lambda session, now: replace_hand_out(
+                session, request, signer=self.world.signer, by="desk-CAF", now=now
+            )
+        )
+        whole = [p for p in given if p.given_by == lost.given_by]
+        left = [p for p in whole if p.where == "circulating"]
+        expected = "accepted"
+        if DAYS[self.day] > "2021-01-31":
+            expected = "too_late_to_replace"
+        elif not left:
+            expected = "nothing_to_replace"
+        assert answer.code == expected
+        if answer.accepted:
+            self.hold_new_paper(left, answer)
+
+    def hold_new_paper(self, left: list[Pass], answer: Answer) -> None:
+        facts, tranche = answer.facts, left[0].order.tranche
+        assert set(facts["replaces"]) == {p.serial for p in left}
+        self.carnets += 1
+        order = Carnets(
+            len(self.orders) + 1, tranche, self.carnets, 1, True, False, replaces=True
+        )
+        assert (facts["order"], facts["first_carnet"]) == (order.number, order.first)
+        self.orders[order.number] = order
+        with self.database.begin("23", read_only=True) as session:
+            row = order_row(session, order.number)
+        made = printed_passes(row, self.world.signer, self.world.host)
+        self.world.passes |= {str(p.serial): p for p in made}
+        for p in left:
+            p.move("replaced")
+        for serial in facts["serials"]:
+            assert Serial.parse(serial).carnet == order.first
+            fresh = Pass(serial, order.first, order, "circulating", True)
+            fresh.given_by = answer.act
+            self.passes[serial] = fresh
 
     @precondition(lambda self: self.day < len(DAYS) - 2)
     @rule()
@@ -478,7 +538,8 @@ class Programme(RuleBasedStateMachine):
             holdings = queries.holdings(session, ["1", "2"])
         expected: Counter[tuple] = Counter()
         for p in self.passes.values():
-            expected[p.where, str(p.order.tranche), p.party] += FACE
+            if p.where != "replaced":
+                expected[p.where, str(p.order.tranche), p.party] += FACE
         held = {(h.kind, h.book, h.party): h.cents for h in holdings}
         for tranche, envelope in ENVELOPES.items():
             mine = Counter()

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from app.instance import Instance
 from app.messages import spoken
 from app.settings import read_settings
-from app.spreadsheets import cell
+from app.spreadsheets import cell, csv_text
 from ledger.attempts import Answer, facts_of
 from ledger.moments import Moment
 from ledger.refusal import Refusal
@@ -169,6 +169,15 @@ as_json = click.option(
     help=_("Pour les personnes, ou pour les machines."),
 )
 
+as_table = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "csv"]),
+    default="text",
+    show_default=True,
+    help=_("Pour les personnes, pour les machines, ou pour un tableur."),
+)
+
 
 def told(no: Refusal) -> str:
     """Return a refusal as a person reads it, with its code for a machine."""
@@ -186,7 +195,10 @@ def conclude(answer: Answer, sentence: str, **facts: Any) -> Answer:
 
 
 def print_rows(titles: Sequence[str], rows: Sequence[Sequence[Any]], form: str) -> None:
-    """Print a list: aligned for people, one JSON array for machines."""
+    """Print a list: aligned for people, one JSON array for machines, or CSV."""
+    if form == "csv":
+        click.echo(csv_text(titles, rows), nl=False)
+        return
     if form == "json":
         records = [dict(zip(titles, row, strict=True)) for row in rows]
         click.echo(json.dumps(msgspec.to_builtins(records), ensure_ascii=False, indent=2))

@@ -1,27 +1,14 @@
-"""Commands about the instance itself: its départements, its schema, its keys."""
+"""Commands about the instance itself: its départements, its schema."""
 
 from zoneinfo import available_timezones
 
 import click
 
-from app.cli.frame import (
-    BY,
-    Place,
-    _,
-    as_json,
-    conclude,
-    print_rows,
-    with_instance,
-    with_place,
-)
+from app.cli.frame import _, as_json, print_rows, with_instance
 from app.database import bootstrap_sql
 from app.instance import Instance
 from app.registry import Departement
-from issuance.keys import NewKeys, new_keys
-from issuance.queries import listed_keys
 from issuance.tokens import check_host
-from ledger.identifiers import new_id
-from ledger.key_sealing import KeysLocked
 
 
 @click.group(help=_("Les départements de cette instance."))
@@ -79,38 +66,4 @@ def migrate(instance: Instance) -> None:
         click.echo(_("Département {code} à niveau.", code=tenant.code))
 
 
-@click.group(help=_("Les clés qui signent les pass."))
-def keys() -> None:
-    """Hold the commands about keys together."""
-
-
-@keys.command(
-    "new", help=_("Crée une paire de clés de signature ; les anciennes restent valables.")
-)
-@click.option(
-    "--lost", is_flag=True, help=_("Le secret d'avant n'ouvre plus rien : il est perdu.")
-)
-@with_place
-def make_keys(place: Place, lost: bool) -> None:
-    """Make keys, sealed by the secret of the environment."""
-    secret = place.instance.settings.key_secret
-    if secret is None:
-        raise KeysLocked("no_secret")
-    with place.begin() as session:
-        answer = new_keys(
-            session, NewKeys(new_id(), lost), secret=secret, by=BY, now=place.now
-        )
-    made = ", ".join(str(key) for key, *_rest in answer.facts.get("keys", []))
-    conclude(answer, "Clés {made} créées et scellées.", made=made)
-
-
-@keys.command("list", help=_("Liste les clés publiques."))
-@as_json
-@with_place
-def list_keys(place: Place, form: str) -> None:
-    """List the public keys."""
-    with place.begin(read_only=True) as session:
-        print_rows(["key_id", "purpose", "public"], listed_keys(session), form)
-
-
-COMMANDS = (departement, migrate, keys)
+COMMANDS = (departement, migrate)

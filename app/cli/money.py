@@ -13,7 +13,7 @@ from app.cli.frame import BY, DAY, MESSAGES, Place, _, conclude, with_place
 from app.cli.network import MANAGER
 from app.reconciliations import printed
 from ledger.identifiers import new_id
-from redemption.blocking import BlockCarnet, block_carnet
+from redemption.blocking import BlockCarnet, BlockStock, block_carnet, block_stock
 from redemption.counter import Presented, Scan, redeem
 from redemption.lapsing import Lapse, lapse
 from redemption.reconciliation import reconcile
@@ -88,6 +88,35 @@ def block(place: Place, carnet: int, reason: Any) -> None:
         answer,
         "Carnet {carnet} bloqué : {count} pass.",
         carnet=carnet,
+        count=answer.facts.get("count"),
+    )
+
+
+@click.command(
+    "block-stock",
+    help=_(
+        "Bloque ce qui est en stock d'une plage de carnets : tiroir volé, mauvais tirage."
+    ),
+)
+@click.option("--first", type=int, required=True, help=_("Premier carnet."))
+@click.option("--last", type=int, required=True, help=_("Dernier carnet."))
+@click.option(
+    "--reason",
+    type=click.Choice(["lost", "stolen", "misprinted"]),
+    default="stolen",
+    show_default=True,
+)
+@with_place
+def block_stock_(place: Place, first: int, last: int, reason: Any) -> None:
+    """Block a range of carnets that nobody was given yet."""
+    request = BlockStock(new_id(), first, last, reason)
+    with place.begin() as session:
+        answer = block_stock(session, request, by=BY, now=place.now)
+    conclude(
+        answer,
+        "Carnets {first} à {last} : {count} pass bloqués, qui étaient en stock.",
+        first=first,
+        last=last,
         count=answer.facts.get("count"),
     )
 
@@ -172,4 +201,4 @@ def audit(place: Place) -> None:
         sys.exit(1)
 
 
-COMMANDS = (redeem_, undo_, block, lapse_, reconcile_, audit)
+COMMANDS = (redeem_, undo_, block, block_stock_, lapse_, reconcile_, audit)

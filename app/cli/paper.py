@@ -1,24 +1,24 @@
 """Commands about paper: orders, carnets, desks, hand-outs."""
 
-import csv
-from pathlib import Path
 from typing import Any
 
 import click
+from msgspec.structs import astuple
 
 from app.cli.frame import BY, Place, _, as_json, conclude, print_rows, with_place
 from issuance import queries
 from issuance.desks import Deliver, OpenDesk, deliver, open_desk
 from issuance.hand_outs import HandOut
+from issuance.making import pieces, pieces_left, signed_ahead, write_piece
 from issuance.orders import (
     ActivateOrder,
     PlaceOrder,
     activate_order,
-    make_piece,
     order_row,
     place_order,
 )
-from issuance.paper import printed_passes
+from issuance.print_batches import Batch, batches
+from issuance.signing import PIECE
 from ledger.attempts import Answer
 from ledger.identifiers import new_id
 from redemption.hand_out import hand_out
@@ -59,19 +59,20 @@ def _make(place: Place, number: int) -> None:
     signer = place.instance.signer(place.code)
     with place.begin(read_only=True) as session:
         found = order_row(session, number)
+        # Of an order that is made, the last piece is asked for again: its answer says the same.
+        left = pieces_left(session, found) or [pieces(found) - 1]
     answers = []
-    with click.progressbar(range(found.pieces), label=_("Fabrication")) as pieces:
-        for piece in pieces:
+    with click.progressbar(length=found.carnets, label=_("Fabrication")) as bar:
+        bar.update(max(0, found.carnets - len(left) * PIECE))
+        for signed in signed_ahead(found, left, signer):
             with place.begin() as session:
-                answers.append(
-                    make_piece(session, found, piece, signer=signer, by=BY, now=place.now)
-                )
-    last = found.first_carnet + found.carnets - 1
+                answers.append(write_piece(session, found, signed, by=BY, now=place.now))
+            bar.update(signed.last_carnet - signed.first_carnet + 1)
     conclude(
         answers[-1],
         "Carnets {first} à {last} fabriqués ({count} pass).",
         first=found.first_carnet,
-        last=last,
+        last=found.first_carnet + found.carnets - 1,
         count=found.carnets * found.carnet_size,
     )
 
@@ -90,44 +91,6 @@ def activate(place: Place, number: int, commitment: str) -> None:
     conclude(answer, "Commande {number} active.", number=number)
 
 
-@order.command(
-    "export",
-    help=_("Écrit les QR codes (SVG) et la liste à imprimer : ils valent de l'argent."),
-)
-@click.argument("number", type=int)
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
-@with_place
-def export(place: Place, number: int, out: Path) -> None:
-    """Write one SVG a pass and one CSV, readable by nobody else."""
-    signer = place.instance.signer(place.code)
-    host = place.instance.departement(place.code).host
-    with place.begin(read_only=True) as session:
-        found = order_row(session, number)
-    out.mkdir(parents=True, exist_ok=True, mode=0o700)
-    listing = out / "pass.csv"
-    _keep_private(listing)
-    with listing.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["serial", "code", "url", "svg"])
-        for made in printed_passes(found, signer, host):
-            image = out / f"{made.serial}.svg"
-            _keep_private(image)
-            image.write_text(made.svg(), encoding="utf-8")
-            writer.writerow([made.serial, made.code, made.url, image.name])
-    click.echo(
-        _(
-            "{count} pass écrits dans {out}.",
-            count=found.carnets * found.carnet_size,
-            out=out,
-        )
-    )
-
-
-def _keep_private(file: Path) -> None:
-    file.touch(mode=0o600)
-    file.chmod(0o600)  # it may have been there, open to others
-
-
 @order.command("list", help=_("Liste les commandes."))
 @as_json
 @with_place
@@ -144,6 +107,24 @@ def list_orders(place: Place, form: str) -> None:
     ]
     with place.begin(read_only=True) as session:
         print_rows(titles, queries.listed_orders(session), form)
+
+
+@order.command(
+    "prints", help=_("Liste les lots d'impression d'une commande, et leur modèle.")
+)
+@click.argument("number", type=int)
+@as_json
+@with_place
+def list_prints(place: Place, number: int, form: str) -> None:
+    """List what was printed of an order, as its entries tell it."""
+    with place.begin(read_only=True) as session:
+        made = batches(session, number)
+    titles = list(Batch.__struct_fields__)
+    rows = [
+        [" ".join(value) if isinstance(value, tuple) else value for value in astuple(batch)]
+        for batch in made
+    ]
+    print_rows(titles, rows, form)
 
 
 @click.group(help=_("Les guichets des prescripteurs."))

@@ -59,7 +59,7 @@ TOLD_AGAIN: dict[str, tuple[str, ...]] = {
 # Of these only the kind of the entry is looked at here: the audit derives the rest.
 OF_KIND = {
     "delivery": ("delivered",),
-    "handed_out": ("handed_out", "carnet_blocked"),
+    "handed_out": ("handed_out", "carnet_blocked", "stock_blocked", "hand_out_replaced"),
     "kept_scan": ("kept",),
     "dispute": ("disputed",),
 }
@@ -271,6 +271,10 @@ class _Told:
             "reserved_cents"
         ]
 
+    def _hand_out_replaced(self, f: Row, by: Row, day: str) -> None:
+        self._order_placed(f | {"reserved_cents": 0}, by, day)
+        self._order_activated(f, by, day)
+
     def _order_activated(self, f: Row, by: Row, _day: str) -> None:
         number = f["commitment_number"]
         self._add("activation", (f["order"],), by, commitment_number=number)
@@ -280,5 +284,5 @@ _KINDS = {
     "call_opened", "convention_signed", "convention_extended", "programme_started", "programme_suspended",
     "tranche_opened", "calendar_amended", "shares_changed", "desk_opened", "site_kept", "accredited",
     "accreditation_ended", "workshop_opened", "keys_made", "log_key_made", "log_key_ended", "policy_set",
-    "order_placed", "order_activated",
+    "order_placed", "order_activated", "hand_out_replaced",
 }  # fmt: skip

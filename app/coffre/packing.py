@@ -1,6 +1,5 @@
 """A zip whose bytes follow from its files alone, written beside its target and shown only when whole."""
 
-import errno
 import os
 import zipfile
 from collections.abc import Callable, Iterator
@@ -10,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
 
+from app.durable import NO_ROOM, DiskFull
 from ledger import canonical
 from ledger.refusal import Refusal
 
@@ -22,15 +22,6 @@ class CoffreExists(Refusal):
     """There is a file of this name already; it is left as it is."""
 
     code = "coffre_exists"
-
-    path: str
-
-
-@dataclass(eq=False)
-class DiskFull(Refusal):
-    """No room is left where the file was to be written; nothing of it is left there."""
-
-    code = "disk_full"
 
     path: str
 
@@ -137,7 +128,7 @@ def written_beside(target: Path) -> Iterator[IO[bytes]]:
             raise CoffreExists(str(target))
         beside.rename(target)
     except OSError as no:
-        if no.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if no.errno in NO_ROOM:
             raise DiskFull(str(target)) from None
         raise CoffreNotWritten(str(target), no.strerror or str(no)) from None
     finally:

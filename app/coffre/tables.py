@@ -19,6 +19,10 @@ from sqlalchemy import Column, LargeBinary, Select, Table, and_, insert, select,
 from sqlalchemy.orm import Session
 
 # The tables are declared by being imported.
+import app.mail.models
+import app.models
+import app.people.models
+import app.works.models  # noqa: F401
 import redemption.models  # noqa: F401
 from ledger.columns import Day, Flag, Identifier, Instant, metadata
 from ledger.models import entry, log_leaf, pending

@@ -564,7 +564,7 @@ INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z")
 # less than ten minutes before is still accepted.
 AT_ONCE = 600
 MOST_RANKS = 20_000
-STOCK, CIRCULATING, REDEEMED, BLOCKED, DEAD = 1, 2, 3, 4, 5
+STOCK, CIRCULATING, REDEEMED, BLOCKED, DEAD, REPLACED = 1, 2, 3, 4, 5, 6
 STAGES = {"stock": STOCK, "circulating": CIRCULATING}
 STATES = ("available", "stock", "circulating", "due", "blocked", "lapsed", "paid")
 # The kinds of entries that may move money or use a right up; any other that does is wrong.
@@ -573,11 +573,15 @@ MOVES = {
     "vouchers_made",
     "order_activated",
     "handed_out",
+    "hand_out_replaced",
+    "replaced",
     "redeemed",
     "undone",
     "blocked",
     "lapsed",
     "disputed",
+    "key_revoked",
+    "print_batch_made",
 }
 # What the files of reference repeat from the journal, for whoever reads it.
 # fmt: off
@@ -585,15 +589,16 @@ REFERENCE = {
     "call_opened": "calls", "convention_signed": "conventions", "convention_extended": "conventions",
     "programme_started": "programmes", "programme_suspended": "programmes", "tranche_opened": "tranches",
     "calendar_amended": "tranches", "shares_changed": "tranches", "order_placed": "orders",
-    "order_activated": "orders", "vouchers_made": "serials", "desk_opened": "prescribers",
+    "order_activated": "orders", "hand_out_replaced": "orders", "vouchers_made": "serials", "desk_opened": "prescribers",
     "site_kept": "sites", "accredited": "accreditations", "accreditation_ended": "accreditations",
-    "keys_made": "keys", "log_key_made": "keys", "log_key_ended": "keys",
+    "print_batch_made": "orders",
+    "keys_made": "keys", "key_revoked": "keys", "log_key_made": "keys", "log_key_ended": "keys",
 }
 # fmt: on
 
 
 class Order:
-    """An order: its passes, side by side, each with its state, its uses, and the last one's place."""
+    """An order: its passes, side by side, each with its state, its hand-out, its uses, and the last one's place."""
 
     def __init__(self, tranche: Tranche, told: Facts) -> None:
         self.tranche, self.number = tranche, told["order"]
@@ -603,9 +608,11 @@ class Order:
             told["carnet_size"],
         )
         self.face, self.specimen, self.active = told["face_cents"], told["specimen"], False
+        self.replaces = "replaces" in told
         count = self.carnets * self.size
         self.state, self.spends = bytearray(count), bytearray(count)
-        self.spent_at, self.segment = (
+        self.spent_at, self.given_at, self.segment = (
+            array("Q", bytes(8 * count)),
             array("Q", bytes(8 * count)),
             array("L", bytes(array("L").itemsize * count)),
         )
@@ -696,8 +703,11 @@ class Replay:
         self.site_ids: dict[str, int] = {}
         self.workshops: dict[str, tuple[int, str]] = {}
         self.kept: dict[str, tuple[str, str, str]] = {}
+        self.replacing: dict[str, tuple[str, str, int, float]] = {}
         self.log_keys: list[str] = []
         self.ended_keys: set[str] = set()
+        self.voucher_keys: dict[int, str] = {}
+        self.stopped: dict[int, float] = {}
         self.policy = ""
         self._dated: dict[tuple[Any, ...], list[tuple[float, Any]]] = {}
         self._admitted: set[tuple[Any, ...]] = set()
@@ -933,7 +943,6 @@ class Replay:
 
     def _on_order_placed(self, e: Facts, f: Facts) -> None:
         tranche = self.tranches[f["tranche"]]
-        unique(f["order"], self.orders)
         order = Order(tranche, f)
         value = 0 if order.specimen else order.carnets * order.size * order.face
         told = (tranche.told["carnet_size"], tranche.told["face_cents"], value)
@@ -942,6 +951,11 @@ class Replay:
         self.reserved[f["tranche"]] += value
         if self.reserved[f["tranche"]] > tranche.told["envelope_cents"]:
             raise Wrong("envelope_exceeded", t=tranche.told["code"])
+        self._number(order)
+
+    def _number(self, order: Order) -> None:
+        """Take an order in under its number, and its carnets under theirs."""
+        unique(order.number, self.orders)
         place = bisect_right(self._firsts, order.first)
         before, after = self._ranges[place - 1 : place], self._ranges[place : place + 1]
         if any(o.first + o.carnets > order.first for o in before) or any(
@@ -967,6 +981,8 @@ class Replay:
             or f["count"] != end - first
         ):
             raise Wrong("made_twice")
+        if self.stopped.get(order.number, self.now) < self.now - AT_ONCE:
+            raise Wrong("made_by_revoked_key")
         self._list(
             f, [order.serial(self.departement, place) for place in range(first, end)]
         )
@@ -988,6 +1004,18 @@ class Replay:
         if not all(order.state):
             raise Wrong("active_too_early")
         order.active = True
+
+    def _on_print_batch_made(self, e: Facts, f: Facts) -> None:
+        order, turn = self.orders[f["order"]], f["batch"] - 1
+        self._be(e, None, None, 0, ["print", f"order/{order.number}", turn])
+        if turn and ("print", f"order/{order.number}", turn - 1) not in self.rights:
+            raise Wrong("right_early")
+        first, last = f["first_carnet"], f["last_carnet"]
+        places = range((first - order.first) * order.size, (last + 1 - order.first) * order.size)
+        if not order.first <= first <= last < order.first + order.carnets or not all(
+            order.state[place] for place in places
+        ):
+            raise Wrong("prints_other")
 
     def _on_desk_opened(self, e: Facts, f: Facts) -> None:
         self.desks[unique(f["code"], self.desks)] = f["programmes"]
@@ -1024,7 +1052,7 @@ class Replay:
             at_desk = order.desks.get(order.first + place // order.size) == f["desk"]
             if found is not order or order.state[place] != STOCK or not at_desk:
                 raise Wrong("not_at_desk", serial=serial)
-            order.state[place] = CIRCULATING
+            order.state[place], order.given_at[place] = CIRCULATING, self.index
         if (
             not order.active
             or order.specimen
@@ -1038,6 +1066,46 @@ class Replay:
             raise Wrong("handed_out_late")
         self._list(f, f["serials"])
         self._be(e, f"stock/{book}", f"circulating/{book}", f["count"] * order.face)
+
+    def _on_hand_out_replaced(self, e: Facts, f: Facts) -> None:
+        """What is left of a hand-out ends, and as many passes of a new order take its place, handed out."""
+        old, order = self.orders[f["from_order"]], Order(self.orders[f["from_order"]].tranche, f)
+        if not old.active or old.specimen or "circulating" in old.lapsed:
+            raise Wrong("order_not_ready")
+        told = (f["tranche"], order.face, order.specimen, order.carnets, order.size)
+        count = len(f["replaces"])
+        if told != (old.tranche.told["number"], old.face, False, 1, count) or not count:
+            raise Wrong("order_impossible")
+        if not any(
+            e["on"] <= days["tolerance_until"]
+            for days in self._seen_then(("calendar", f["tranche"]))
+        ):
+            raise Wrong("replaced_late")
+        given_at = self.seen.get(bytes.fromhex(f["hand_out"].replace("-", "")), 0)
+        serials = [order.serial(self.departement, place) for place in range(count)]
+        if f["serials"] != serials:
+            raise Wrong("other_passes", n=count)
+        self._list(f, serials)
+        known(f["desk"], self.desks)
+        for serial, new in zip(f["replaces"], serials):
+            found, place = self._pass(serial)
+            if found is not old or old.state[place] != CIRCULATING or old.given_at[place] != given_at:
+                raise Wrong("replaces_other", serial=serial)
+            old.state[place], old.spent_at[place] = REPLACED, self.index
+            self.replacing[serial] = (e["act"], new, self.index, self.now)
+        self._be(e, None, None, 0, ["activate", f"order/{order.number}", 0])
+        self._number(order)
+        order.state[:] = bytes([CIRCULATING]) * count
+        order.given_at[:] = array("Q", [given_at]) * count
+        order.active = True
+
+    def _on_replaced(self, e: Facts, f: Facts) -> None:
+        order, place = self._pass(f["serial"])
+        act, new, _, _ = self.replacing.pop(f["serial"], ("", "", 0, 0.0))
+        if (act, new, f["tranche"]) != (e["act"], f["replaced_by"], order.tranche.told["number"]):
+            raise Wrong("replaces_other", serial=f["serial"])
+        self._be(e, None, None, 0, ["spend", f["serial"], order.spends[place]])
+        order.spends[place] += 1
 
     def _on_site_kept(self, e: Facts, f: Facts) -> None:
         told, number = f["details"], f["site"]
@@ -1070,7 +1138,7 @@ class Replay:
     def _on_redeemed(self, e: Facts, f: Facts) -> None:
         serial, number = f["serial"], f["tranche"]
         order, place = self._pass(serial)
-        if order.state[place] in (REDEEMED, BLOCKED):
+        if order.state[place] in (REDEEMED, BLOCKED, REPLACED):
             raise Wrong("spent_twice", serial=serial, n=order.spent_at[place])
         if (
             order.state[place] != CIRCULATING
@@ -1233,6 +1301,18 @@ class Replay:
     def _on_policy_set(self, e: Facts, f: Facts) -> None:
         self.policy = f["policy_sha256"]
 
+    def _on_keys_made(self, e: Facts, f: Facts) -> None:
+        for key_id, purpose, public in f["keys"]:
+            if purpose == "voucher":
+                self.voucher_keys[unique(key_id, self.voucher_keys)] = public
+
+    def _on_key_revoked(self, e: Facts, f: Facts) -> None:
+        """A voucher key is trusted no more: the orders that it signed make no pass after that."""
+        self._be(e, None, None, 0, ["revoke", "key/{}".format(f["key_id"]), 0])
+        if self.voucher_keys[f["key_id"]] != f["public"]:
+            raise Wrong("not_known", one=f["public"])
+        self.stopped.update((known(number, self.orders), self.now) for number in f["orders"])
+
     def _on_log_key_made(self, e: Facts, f: Facts) -> None:
         self.log_keys.append(f["vkey"])
 
@@ -1319,7 +1399,7 @@ class Replay:
             "active": sum(
                 len(o.state)
                 for o in self.orders.values()
-                if o.tranche.told is told and o.active and not o.specimen
+                if o.tranche.told is told and o.active and not o.specimen and not o.replaces
             ),
             "call": told["call"],
             "disputes_open": self.disputes[number],
@@ -1654,11 +1734,23 @@ def replay_journal(
         report.false.append(say("journal_changed", n=len(found) // 32, odd=odd or ""))
     elif len(found) != 32 * note.size:
         report.false.append(say("journal_length", n=len(found) // 32, size=note.size))
-    for act, index in (
-        sorted(replay.without_first.items())[:3] if odd is None and not wrong else []
-    ):
-        report.false.append(say("first_missing", n=index, act=act))
+    if odd is None and not wrong:
+        report.false += unfinished(replay)
     return None if report.false else replay
+
+
+def unfinished(replay: Replay) -> list[str]:
+    """Return what is said of acts that were begun in the journal and are not whole."""
+    found = [
+        say("first_missing", n=index, act=act)
+        for act, index in sorted(replay.without_first.items())[:3]
+    ]
+    # Of an act at the very end of this log, the rest may come in the next one.
+    return found + [
+        say("replaced_in_part", n=index, serial=serial)
+        for serial, (_, _, index, at) in sorted(replay.replacing.items())[:3]
+        if at < replay.latest - AT_ONCE
+    ]
 
 
 def told_of(replay: Replay, note: Note, report: Report) -> None:
@@ -1674,6 +1766,7 @@ def told_of(replay: Replay, note: Note, report: Report) -> None:
             used=kinds["redeemed"],
             undone=kinds["undone"],
             blocked=kinds["blocked"],
+            replaced=kinds["replaced"],
             lapsed=kinds["lapsed"],
         ),
         say("uses_proved"),
@@ -2151,8 +2244,10 @@ SENTENCES = {
     "envelope_exceeded": ("commande plus que l'enveloppe de la tranche {t}", "orders more than the envelope of tranche {t}"),
     "carnets_exist": ("numérote des carnets qui existent", "numbers carnets that exist already"),
     "made_twice": ("fabrique des pass hors de la commande, ou une seconde fois", "makes passes outside the order, or a second time"),
+    "made_by_revoked_key": ("fabrique des pass d'une commande dont la clé était révoquée", "makes passes of an order whose key was revoked"),
     "other_passes": ("ne porte pas sur les {n} pass que donne le rejeu", "is not about the {n} passes that the replay gives"),
     "active_too_early": ("active une commande qui n'est pas toute fabriquée", "activates an order that is not wholly made"),
+    "prints_other": ("imprime des carnets d'une autre commande, ou pas encore fabriqués", "prints carnets of another order, or not made yet"),
     "delivers_other": ("livre des carnets d'une autre commande", "delivers carnets of another order"),
     "no_such_pass": ("parle d'un pass qui n'existe pas : {serial}", "speaks of a pass that does not exist: {serial}"),
     "not_at_desk": ("remet le pass {serial}, qui n'est plus ou n'est pas dans ce guichet", "hands out pass {serial}, which is not, or no longer, at this desk"),
@@ -2172,6 +2267,8 @@ SENTENCES = {
     "spends_wrongly": ("utilise le pass {serial} {why}", "spends pass {serial} {why}"),
     "undoes_other": ("annule une utilisation qui n'est pas celle du pass {serial}", "undoes a use that is not that of pass {serial}"),
     "other_tranche": ("ne dit pas la tranche du pass, ou s'il était périmé", "does not tell the tranche of the pass, or whether it had lapsed"),
+    "replaced_late": ("remplace des pass alors que la tranche n'a plus de jour d'atelier", "replaces passes when the tranche has no workshop day left"),
+    "replaces_other": ("remplace le pass {serial}, qui n'est pas un pass non utilisé de cette remise, ou pas par celui-là", "replaces pass {serial}, which is no unused pass of that hand-out, or not by that one"),
     "not_to_block": ("bloque le pass {serial}, qui n'est plus à bloquer", "blocks pass {serial}, which is no longer to be blocked"),
     "lapses_early": ("périme avant la fin du délai de présentation", "lapses before the presentation date is past"),
     "lapsed_twice": ("périme ce qui l'est déjà", "lapses what has lapsed already"),
@@ -2204,8 +2301,9 @@ SENTENCES = {
     "journal_changed": ("Le journal n'est pas celui qui a été signé : ses {n} lignes ne donnent pas la racine du point de contrôle. {odd}", "The journal is not the one that was signed: its {n} lines do not give the root of the checkpoint. {odd}"),
     "journal_length": ("Le journal a {n} lignes ; le point de contrôle en annonce {size}.", "The journal has {n} lines; the checkpoint announces {size}."),
     "first_missing": ("L'écriture n° {n} est d'une action ({act}) dont la première écriture manque.", "Entry no. {n} is of an act ({act}) whose first entry is missing."),
+    "replaced_in_part": ("L'écriture n° {n} remplace le pass {serial}, et rien ne le met hors d'usage.", "Entry no. {n} replaces pass {serial}, and nothing ends it."),
     "journal_proved": ("Les {size} lignes de journal.jsonl, du {first} au {last}, donnent la racine signée, chacune à sa place.", "The {size} lines of journal.jsonl, from {first} to {last}, give the signed root, each in its place."),
-    "rights_proved": ("Chaque droit a servi une fois, et dans l'ordre : {passes} pass, {given} remises, {used} utilisations, {undone} annulations, {blocked} blocages, {lapsed} péremptions.", "Each right was used once, and in order: {passes} passes, {given} hand-outs, {used} uses, {undone} undone, {blocked} blocked, {lapsed} lapses."),
+    "rights_proved": ("Chaque droit a servi une fois, et dans l'ordre : {passes} pass, {given} remises, {used} utilisations, {undone} annulations, {blocked} blocages, {replaced} remplacements, {lapsed} péremptions.", "Each right was used once, and in order: {passes} passes, {given} hand-outs, {used} uses, {undone} undone, {blocked} blocked, {replaced} replaced, {lapsed} lapses."),
     "uses_proved": ("Chaque utilisation est d'un atelier d'un lieu habilité ce jour-là, dans les délais de la tranche.", "Each use is of a workshop, at a site accredited on that day, within the dates of its tranche."),
     "money_proved": ("L'argent passe d'un compte à un autre, aucun compte de pass ne descend sous zéro, aucune commande ne dépasse son enveloppe.", "Money goes from one account to another, no account of passes goes below zero, no order exceeds its envelope."),
     "clock_odd": ("L'heure : des écritures portent une heure antérieure de plus de dix minutes à une écriture déjà au journal. L'ordre qui compte est celui du journal.", "The time: some entries bear a time more than ten minutes before an entry already in the journal. The order that counts is the journal's."),

@@ -23,11 +23,11 @@ from funding.tranches import AmendCalendar, Calendar, OpenTranche, amend_calenda
 from issuance.desks import Deliver, OpenDesk, deliver, open_desk
 from issuance.hand_outs import HandOut
 from issuance.keys import Keyring, NewKeys, Signer, keyring, new_keys, signer
+from issuance.making import make_piece, pieces
 from issuance.orders import (
     ActivateOrder,
     PlaceOrder,
     activate_order,
-    make_piece,
     order_row,
     place_order,
 )
@@ -190,7 +190,7 @@ def _order(
     placed = PlaceOrder(story.id(), tranche, carnets, specimen)
     answer = _done(place_order(session, placed, signer=signing, by=BY, now=now))
     order = order_row(session, answer.facts["order"])
-    for piece in range(order.pieces):
+    for piece in range(pieces(order)):
         _done(make_piece(session, order, piece, signer=signing, by=BY, now=now))
     passes = list(printed_passes(order, signing, host))
     story.urls |= {str(p.serial): p.url for p in passes}
@@ -361,7 +361,7 @@ def _today(story: Story, signing: Signer) -> None:
         )  # fmt: skip
         _done(funds.sign_convention(session, convention, by=BY, now=now))
         tranche = OpenTranche(
-            story.id(), 3, "ESSAI", "tela", "ESSAI", 100_000, {"CD23-ESSAI": 1}, days
+            story.id(), 3, "ESSAI", "tela", "ESSAI", 150_000, {"CD23-ESSAI": 1}, days
         )
         _done(open_tranche(session, tranche, by=BY, now=now))
         _order(story, session, signing, "ESSAI", 20, today)

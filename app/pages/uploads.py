@@ -10,7 +10,7 @@ from app.mail.writing import one_line
 from app.pages.frame import Asked, form_of
 from app.works.models import INPUT_MAX
 from ledger.refusal import Refusal
-from redemption.mednum import NotACsv
+from redemption.csv_files import NotACsv
 
 # The other fields of a form, and what a browser writes around each.
 BODY_MAX = INPUT_MAX + 20_000

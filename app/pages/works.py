@@ -28,7 +28,7 @@ from app.pages.visitors import NoSuchRoom
 from app.people import signing_in
 from app.people.roles import Action
 from app.spreadsheets import csv_text
-from app.works import site_lists
+from app.works import order_making, site_lists
 from app.works.asking import Work, find
 from ledger.moments import Moment
 
@@ -38,14 +38,15 @@ LATE = timedelta(minutes=2)
 
 @dataclass(frozen=True)
 class Told:
-    """How a kind of work is told: facts for its part of the page, and its rows as CSV."""
+    """How a kind of work is told: facts for its part of the page, and its rows as CSV, if it has any."""
 
-    shown: Callable[[Session, Work, Asked], dict[str, Any]]
-    titles: Sequence[str]
-    rows: Callable[[Session, Work, Messages], Sequence[Sequence[Any]]]
+    shown: Callable[[Session, Work, Asked], dict[str, Any]] = lambda *_: {}
+    titles: Sequence[str] = ()
+    rows: Callable[[Session, Work, Messages], Sequence[Sequence[Any]]] | None = None
 
 
 KINDS = {
+    order_making.KIND: Told(),
     site_lists.KIND: Told(
         site_imports.shown, site_imports.CSV_TITLES, site_imports.lines_of
     ),
@@ -70,7 +71,7 @@ class Works(Controller):
                 KINDS[work.kind].shown(session, work, request) if work.finished_at else {}
             )
         late = work.held_until is None and now.at - work.asked_at > LATE
-        return page(request, "work.html", work=work, late=late, **facts)
+        return page(request, f"work_{work.kind}.html", work=work, late=late, **facts)
 
     @post("/export", opt={"door": Action.SEE_WORKS})
     async def export(
@@ -84,6 +85,8 @@ class Works(Controller):
         def written(session: Session, now: Moment) -> str:
             work = _theirs(session, request, work_id)
             told = KINDS[work.kind]
+            if told.rows is None:
+                raise NoSuchRoom
             signing_in.note_export(session, who, f"work/{work.id}", now)
             return csv_text(told.titles, told.rows(session, work, m))
 

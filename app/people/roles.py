@@ -24,12 +24,16 @@ class Action(StrEnum):
     SEE_HOME = "see_home"
     SEE_TRANCHES = "see_tranches"
     EXPORT = "export"
+    SEE_ORDERS = "see_orders"
+    ORDER = "order"
+    ACTIVATE_ORDER = "activate_order"
     SEE_SITES = "see_sites"
     MANAGE_SITES = "manage_sites"
     SEE_WORKS = "see_works"
     SEE_PEOPLE = "see_people"
     INVITE = "invite"
     HAND_OUT = "hand_out"
+    REPLACE = "replace"
     SCAN = "scan"
 
 
@@ -47,17 +51,22 @@ AT_A_SITE = frozenset({Role.SITE_MANAGER, Role.MEDIATOR, Role.VOLUNTEER})
 # A decision by these people moves public money, or opens doors to others.
 SECOND_FACTOR_DUE = frozenset({Role.OFFICER})
 
-_READS = {Action.SEE_HOME, Action.SEE_TRANCHES, Action.EXPORT, Action.SEE_SITES}
+_READS = {
+    Action.SEE_HOME, Action.SEE_TRANCHES, Action.SEE_ORDERS, Action.EXPORT, Action.SEE_SITES,
+}  # fmt: skip
 MAY: dict[Role, frozenset[Action]] = {
     Role.MANAGER: frozenset(
-        _READS | {Action.SEE_PEOPLE, Action.INVITE, Action.MANAGE_SITES, Action.SEE_WORKS}
+        _READS
+        | {Action.SEE_PEOPLE, Action.INVITE, Action.MANAGE_SITES, Action.SEE_WORKS}
+        | {Action.ORDER, Action.ACTIVATE_ORDER, Action.REPLACE}
     ),
-    Role.ACCOUNTANT: frozenset(_READS),
-    Role.OFFICER: frozenset(_READS),
+    # The commitment number comes from the accounts.
+    Role.ACCOUNTANT: frozenset(_READS | {Action.ACTIVATE_ORDER}),
+    Role.OFFICER: frozenset(_READS | {Action.ACTIVATE_ORDER}),
     Role.PRESCRIBER_MANAGER: frozenset(
-        {Action.SEE_HOME, Action.HAND_OUT, Action.SEE_PEOPLE, Action.INVITE}
+        {Action.SEE_HOME, Action.HAND_OUT, Action.REPLACE, Action.SEE_PEOPLE, Action.INVITE}
     ),
-    Role.PRESCRIBER_AGENT: frozenset({Action.SEE_HOME, Action.HAND_OUT}),
+    Role.PRESCRIBER_AGENT: frozenset({Action.SEE_HOME, Action.HAND_OUT, Action.REPLACE}),
     Role.SITE_MANAGER: frozenset(
         {Action.SEE_HOME, Action.SCAN, Action.SEE_PEOPLE, Action.INVITE}
     ),

@@ -1,6 +1,9 @@
 """Every kind of work there is, by name."""
 
-from app.works import site_lists
+from app.works import order_making, site_lists
 from app.works.doing import Kinds
 
-KINDS: Kinds = {site_lists.KIND: site_lists.SiteListSteps}
+KINDS: Kinds = {
+    order_making.KIND: order_making.OrderSteps,
+    site_lists.KIND: site_lists.SiteListSteps,
+}

@@ -29,6 +29,7 @@ import redemption
 from app import errors, mediators, messages, pages
 from app.messages import LANGUAGES
 from app.pages import answers, departement, mediator, visitors
+from app.pages.orders import Step
 from app.people.roles import Role
 from funding import publics
 from funding.allocation import Funder
@@ -41,6 +42,7 @@ from redemption.checking import Look, State
 from redemption.counter import CODES_LOCKED, OTHER_SITE, WORKSHOP_UNKNOWN
 from redemption.recognition import MISTYPED
 from redemption.reconciliation import STATES
+from redemption.replacing import Loss
 from redemption.workshops import Kind
 
 PACKAGES = (ledger, funding, issuance, redemption, app)
@@ -51,6 +53,7 @@ TEMPLATES = APP / "templates"
 # The facts that every scan refused so brings; a scan brings no others to its sentence.
 SCAN_FACTS: dict[str, set[str]] = {
     Reason.ALREADY_REDEEMED: {"on", "site"},
+    Reason.REPLACED: {"on"},
     Reason.TOO_LATE: {"tolerance_until"},
     Reason.NOT_ACCREDITED: {"day"},
     Reason.PROGRAMME_SUSPENDED: {"day"},
@@ -291,10 +294,12 @@ def keys() -> frozenset[str]:
         "proof": {*get_args(Proof)},
         "public": {*publics.KNOWN},
         "need": {*get_args(Need)},
+        "loss": {*get_args(Loss)},
         "workshop_kind": {*get_args(Kind)},
         "verdict_title": good_verdicts() | scan_codes(),
         "verdict_text": good_verdicts(),
         "done": done_codes(),
+        "order_step": {*get_args(Step)},
         "todo": {*todos()},
         "refused_title": refused_pages(),
     }

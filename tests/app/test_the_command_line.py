@@ -3,20 +3,27 @@
 import csv
 import io
 import json
+import pkgutil
 import signal
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from xml.etree import ElementTree as ET
 from zoneinfo import ZoneInfo
 
 import pytest
+from click import Context
 
 import app.demo
+from app import cli
+from app.cli.main import WORDS
+from app.cli.main import passnum as passnum_command
 from app.jobs import JOBS
 from redemption.drawing import draw
 from tests.app.running import PASSNUM, Printed, environment, passnum, typed
@@ -105,9 +112,9 @@ def ordered(run: Terminal, folder: Path, carnets: int = 4) -> list[dict[str, str
     """Order carnets, have them printed and delivered; return the lines of the printer's list."""
     run("order", "place", "T1", "--carnets", carnets)
     run("order", "activate", 1, "--commitment", "ENG-1")
-    run("order", "export", 1, "--out", folder)
+    run("print", 1, "--kind", "shop", "--out", folder)
     run("desk", "deliver", "CAF", "--first", 1, "--last", carnets)
-    with (folder / "pass.csv").open(encoding="utf-8", newline="") as file:
+    with (folder / "pass.csv").open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -126,6 +133,33 @@ def run(tmp_path, monkeypatch) -> Terminal:
 def founded(run, tmp_path) -> Terminal:
     found(run, write_sites(tmp_path / "lieux.csv", {}, {"pivot": "99900002900010"}))
     return run
+
+
+def test_every_word_is_found_in_the_module_that_the_table_names():
+    context = Context(passnum_command)
+    for word in WORDS:
+        assert passnum_command.get_command(context, word).name == word
+    written = {
+        command.name
+        for module in pkgutil.iter_modules(cli.__path__, "app.cli.")
+        for command in getattr(import_module(module.name), "COMMANDS", ())
+    }
+    assert written == set(WORDS)
+    assert passnum_command.get_command(context, "rien") is None
+
+
+def test_a_command_starts_without_what_only_the_server_needs():
+    heavy = "litestar,alembic,httpx,typst,granian,webauthn"
+    script = (
+        "import sys; sys.argv = ['passnum', 'order', 'list', '--help']\n"
+        "from app.cli.start import main\n"
+        "try: main()\n"
+        f"finally: print([m for m in '{heavy}'.split(',') if m in sys.modules])"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_whole_year_is_told_by_commands_alone(founded, tmp_path):
@@ -191,24 +225,32 @@ def test_what_is_printed_is_read_by_the_printer_alone(founded, tmp_path):
     paper = tmp_path / "paper"
     passes = ordered(founded, paper, 2)
 
-    assert stat.S_IMODE(paper.stat().st_mode) == 0o700
-    assert {stat.S_IMODE(file.stat().st_mode) for file in paper.iterdir()} == {0o600}
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in [paper, *paper.rglob("*")]}
+    assert modes == {0o700, 0o600}
     assert len(passes) == 10
-    assert {row["svg"] for row in passes} == {file.name for file in paper.glob("*.svg")}
     assert ET.parse(paper / passes[0]["svg"]).getroot().tag.endswith("svg")  # noqa: S314 - we wrote it
     assert passes[0]["url"].startswith("HTTPS://PASS.CREUSE.FR/V/")
     assert len({row["code"] for row in passes}) == 10
     before = (paper / "pass.csv").read_bytes()
-    founded("order", "export", 1, "--out", paper)
+    founded("print", 1, "--kind", "shop", "--out", paper)
     assert (paper / "pass.csv").read_bytes() == before
 
 
-def test_a_printers_file_left_open_to_others_is_closed(founded, tmp_path):
-    paper = tmp_path / "paper"
-    paper.mkdir()
-    (paper / "pass.csv").touch(mode=0o644)
-    ordered(founded, paper, 1)
-    assert {stat.S_IMODE(file.stat().st_mode) for file in paper.iterdir()} == {0o600}
+def test_batches_are_printed_and_listed(founded, tmp_path):
+    ordered(founded, tmp_path / "shop", 3)
+    said = founded("print", 1, "--out", tmp_path / "a4", "--first", 2, "--count", 2).out
+
+    assert f"Carnets 2 à 3 écrits dans {tmp_path / 'a4'} : lot 2 de la commande 1." in said
+    founded("print", 1, "--out", tmp_path / "phone", "--kind", "phone", "--count", 1)
+    listed = founded("order", "prints", 1, "--format", "json").json
+    assert [(b["number"], b["kind"], b["last_carnet"]) for b in listed] == [
+        (1, "shop", 3),
+        (2, "pdf", 3),
+        (3, "phone", 1),
+    ]
+    assert {b["publicity"] for b in listed} == {"fse-2014-2020/1"}
+    assert "carnet" in founded("order", "prints", 1).out
+    assert {p.suffix for p in (tmp_path / "phone").glob("23-*")} == {".html", ".pdf"}
 
 
 LISTS = [
@@ -223,6 +265,7 @@ LISTS = [
     ["desk", "list"],
     ["device", "list"],
     ["order", "list"],
+    ["order", "prints", "1"],
 ]
 
 
@@ -399,7 +442,8 @@ REFUSALS = [
     ("not_found", ["order", "place", "T9", "--carnets", "1"]),
     ("not_found", ["order", "activate", "9", "--commitment", "x"]),
     ("not_found", ["order", "make", "9"]),
-    ("not_found", ["order", "export", "9", "--out", "/nowhere/at/all"]),
+    ("not_found", ["print", "9", "--out", "/nowhere/at/all"]),
+    ("not_found", ["order", "prints", "9"]),
     ("not_found", ["lapse", "9", "--stage", "stock"]),
     ("carnet_unknown", ["block", "99"]),
     ("not_found", ["desk", "deliver", "MSA", "--first", "1", "--last", "1"]),

@@ -52,6 +52,8 @@ OF_THE_LOG = frozenset(
         "/receipt/{entry:uuid}",
     )
 )
+# The public keys of paper: for scanners.
+KEYS = "/.well-known/passnum-keys.json"
 PASSWORD = "une phrase assez longue"
 # Good enough to tell a right password from a wrong one, where the hash is not the point.
 CHEAP = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
@@ -303,6 +305,7 @@ def rooms(house: House) -> list[tuple[str, str, str]]:
         "{tranche:str}": "T1",
         "{workshop_id:uuid}": house.workshop,
         "{work_id:uuid}": house.work,
+        "{number:int}": "1",
     }
     found = []
     for route in house.http.app.routes:

@@ -149,6 +149,31 @@ def a_new_login(site: Served) -> str:
     return f"camille-{new_id().hex[-6:]}"
 
 
+def lose_a_carnet(desk: str) -> Then:
+    """Return the acts of handing a carnet out, and of having it made again."""
+
+    def act(page: Page, site: Served) -> None:
+        number = site.carnet(desk)
+        page.goto(f"/23/remise?carnet={number}")
+        send("/remise", **HAND_OUT)(page, site)
+        page.goto(f"/23/remplacement?carnet={number}")
+        send("/remplacement", reason="lost")(page, site)
+        page.evaluate("number => { sessionStorage.lost = number }", number)
+
+    return act
+
+
+def look_for_it_again(page: Page, site: Served) -> None:
+    """Look for the old carnet once more."""
+    del site
+    number = page.evaluate("sessionStorage.lost")
+    page.goto(f"/23/remplacement?carnet={number}")
+
+
+# As Excel saves it.
+COMMUNES = "Code INSEE;Nom;Population\r\n23096;Guéret;12 734\r\n23176;Saint-Dizier-la-Tour;231\r\n".encode(
+    "cp1252"
+)
 HAND_OUT = {"pic": "yes", "proof": "attested", "need": "train"}
 
 PAGES = (
@@ -223,6 +248,22 @@ PAGES = (
     Shown("tranches-none", "tranches.html", "/19/tranches", "debut@19"),
     Shown("tranche", "tranche.html", "/23/tranches/T1", "gestion"),
     Shown("tranche-unused", "tranche.html", "/23/tranches/ESSAI", "audit"),
+    Shown("unused", "unused.html", "/23/rappels", "deux-guichets"),
+    Shown("unused-none", "unused.html", "/23/rappels", "guichet"),
+    Shown("needs", "needs.html", "/23/besoins", "gestion"),
+    Shown("needs-none", "needs.html", "/19/besoins", "debut@19"),
+    Shown(
+        "needs-sized", "needs.html", "/23/besoins", "gestion",
+        then=send("/besoins", population="119502", tranche="ESSAI"),
+    ),
+    Shown(
+        "needs-covered", "needs.html", "/23/besoins", "gestion",
+        then=send("/besoins", file=lambda site: site.a_file("communes.csv", COMMUNES)),
+    ),
+    Shown(
+        "needs-wrong", "needs.html", "/23/besoins", "gestion",
+        then=send("/besoins", population="beaucoup", each="0"),
+    ),
     Shown("sites", "sites.html", "/23/lieux", "compta"),
     Shown("sites-none", "sites.html", "/19/lieux", "debut@19"),
     Shown("site-import", "site_import.html", "/23/lieux/import", "gestion"),
@@ -231,13 +272,34 @@ PAGES = (
         "site-import-wrong", "site_import.html", "/23/lieux/import", "gestion",
         then=send("/lieux/import", file=lambda site: site.a_file("lieux.xlsx")),
     ),
-    Shown("work-waiting", "work.html", lambda site: site.works["waiting"], "attente@87"),
-    Shown("work-late", "work.html", lambda site: site.works["late"], "attente@87"),
-    Shown("work-running", "work.html", lambda site: site.works["running"], "attente@87"),
-    Shown("work-finished", "work.html", lambda site: site.works["finished"], "gestion"),
-    Shown("work-good", "work.html", lambda site: site.works["good"], "gestion"),
-    Shown("work-refused", "work.html", lambda site: site.works["refused"], "gestion"),
-    Shown("work-failed", "work.html", lambda site: site.works["failed"], "gestion"),
+    Shown("work-waiting", "work_import_sites.html", lambda site: site.works["waiting"], "attente@87"),
+    Shown("work-late", "work_import_sites.html", lambda site: site.works["late"], "attente@87"),
+    Shown("work-running", "work_import_sites.html", lambda site: site.works["running"], "attente@87"),
+    Shown("work-finished", "work_import_sites.html", lambda site: site.works["finished"], "gestion"),
+    Shown("work-good", "work_import_sites.html", lambda site: site.works["good"], "gestion"),
+    Shown("work-refused", "work_import_sites.html", lambda site: site.works["refused"], "gestion"),
+    Shown("work-failed", "work_import_sites.html", lambda site: site.works["failed"], "gestion"),
+    # ---- Orders
+    Shown("orders", "orders.html", "/23/commandes", "gestion"),
+    Shown("orders-none", "orders.html", "/19/commandes", "debut@19"),
+    Shown("order-new", "order_new.html", "/23/commandes/nouvelle", "gestion"),
+    Shown("order-new-no-tranche", "order_new.html", "/19/commandes/nouvelle", "debut@19"),
+    Shown(
+        "order-new-wrong", "order_new.html", "/23/commandes/nouvelle", "gestion",
+        then=send("/commandes/nouvelle", carnets="0"),
+    ),
+    Shown("order", "order.html", "/23/commandes/1", "compta"),
+    Shown("order-unmade", "order.html", lambda site: site.orders["unmade"], "gestion"),
+    Shown("order-making", "order.html", lambda site: site.orders["making"], "gestion"),
+    Shown("order-specimen", "order.html", lambda site: site.orders["specimen"], "gestion"),
+    Shown("order-not-active", "order.html", lambda site: site.orders["not_active"], "compta"),
+    Shown(
+        "order-not-active-wrong", "order.html", lambda site: site.orders["not_active"], "compta",
+        then=send("/activation", commitment=""),
+    ),
+    Shown("work-order-making", "work_make_order.html", lambda site: site.works["order-making"], "gestion"),
+    Shown("work-order-finished", "work_make_order.html", lambda site: site.works["order-specimen"], "gestion"),
+    Shown("work-order-refused", "work_make_order.html", lambda site: site.works["order-refused"], "gestion"),
     Shown("people", "people.html", "/23/personnes", "gestion"),
     Shown("people-done", "people.html", "/23/personnes?fait=role_given", "gestion"),
     Shown("people-of-a-site", "people.html", "/23/personnes", "responsable"),
@@ -275,6 +337,20 @@ PAGES = (
             send("/remise", carnet=lambda site: site.carnet("MSA")), send("/remise", **HAND_OUT)
         ),
     ),
+    # ---- What was lost
+    Shown("replace-1", "replace_1.html", "/23/remplacement", "guichet"),
+    Shown("replace-1-unknown", "replace_1.html", "/23/remplacement?mot1=girafe&mot2=moulin", "guichet"),
+    Shown("replace-2", "replace_2.html", lambda site: f"/23/remplacement?carnet={site.given}", "gestion"),
+    Shown("replace-2-shared", "replace_2.html", lambda site: f"/23/remplacement?carnet={site.shared}", "guichet"),
+    Shown(
+        "replace-2-wrong", "replace_2.html", lambda site: f"/23/remplacement?carnet={site.given}", "gestion",
+        then=send("/remplacement"),
+    ),
+    Shown(
+        "replace-2-nothing", "replace_2.html", "/23/remise", "ml",
+        then=one_after_the_other(lose_a_carnet("ML"), look_for_it_again),
+    ),
+    Shown("replace-3", "replace_3.html", "/23/remise", "msa", then=lose_a_carnet("MSA")),
     # ---- A site
     Shown("workshops", "workshops.html", "/23/ateliers", "atelier"),
     Shown("workshops-none", "workshops.html", "/23/ateliers", "benevole"),

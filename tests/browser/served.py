@@ -29,13 +29,18 @@ from app.registry import Departement
 from app.works.doing import Worker
 from app.works.kinds import KINDS
 from app.works.models import work
+from app.works.order_making import ask_making
 from funding.models import tranche
 from funding.operations import StartProgramme, start_programme
 from issuance import codes
+from issuance.hand_outs import HandOut
 from issuance.models import delivery, handed_out, voucher, voucher_order
+from issuance.orders import PlaceOrder, order_row, place_order
 from issuance.serials import Serial
 from ledger.identifiers import new_id
+from ledger.moments import Moment
 from redemption.counter import Device
+from redemption.hand_out import hand_out
 from redemption.models import site
 from redemption.workshops import OpenWorkshop, open_workshop
 from tests.app.running import PASSNUM, environment
@@ -70,10 +75,12 @@ class Served:
     in_hand: list[str] = field(default_factory=list)
     given: int = 0  # a carnet that is empty: all its passes are in someone's hands
     reserved: int = 0  # a carnet of a tranche for some publics only
+    shared: int = 0  # a carnet that two people were given passes of, at the CAF
     workshop: str = ""
     workshop_not_accredited: str = ""
     recovery: dict[str, str] = field(default_factory=dict)
     works: dict[str, str] = field(default_factory=dict)  # the path of each
+    orders: dict[str, str] = field(default_factory=dict)  # the path of each
     folder: Path = Path()
 
     @property
@@ -167,6 +174,25 @@ class Served:
         self.works[name] = f"/{at}/travaux/{which}"
         return which
 
+    def order(
+        self, name: str, *, carnets: int = 3, specimen: bool = False, made: bool = True
+    ) -> UUID:
+        """Place an order in the tranche of today, ask for its making if it is to be, and note both paths."""
+        which, now, signer = (
+            new_id(),
+            self.instance.moment(CODE),
+            self.instance.signer(CODE),
+        )
+        with self.instance.database.begin(CODE) as session:
+            asked = PlaceOrder(which, "ESSAI", carnets, specimen)
+            placed = done(place_order(session, asked, signer=signer, by="test", now=now))
+            row = order_row(session, placed.facts["order"])
+            if made:
+                ask_making(session, which, row, "tela", by="test", now=now)
+        self.orders[name] = f"/{CODE}/commandes/{row.number}"
+        self.works[f"order-{name}"] = f"/{CODE}/travaux/{which}"
+        return which
+
     def work(self, *, pieces: int = 100) -> None:
         """Do what was asked for in the Creuse, or some pieces of it."""
         worker = Worker(self.instance, KINDS)
@@ -214,7 +240,9 @@ def served(folder: Path) -> Iterator[Served]:
     here = Served(f"http://127.0.0.1:{port}", instance, _access(folder), folder=folder)
     _people(here)
     _count(here)
+    _share(here)
     _works(here)
+    _orders(here)
     command = [
         PASSNUM,
         "serve",
@@ -317,8 +345,53 @@ def _count(here: Served) -> None:
             .limit(1)
         ).one()
     here.given = Serial.parse(here.in_hand[0]).carnet
+    _hand_out_long_ago(here, "CCAS")
     shown = {chosen["serial"] for chosen in here.access["passes"].values()}
     here.in_hand = [serial for serial in here.in_hand if serial not in shown]
+
+
+def _share(here: Served) -> None:
+    """Give one pass of a carnet to someone, and the rest to someone else."""
+    here.shared = here.stock["CAF"].pop()
+    first = str(Serial(CODE, here.shared, 1))
+    with here.instance.database.begin(CODE) as session:
+        now = here.instance.moment(CODE)
+        for asked in (
+            HandOut(new_id(), "CAF", True, "attested", serials=(first,)),
+            HandOut(new_id(), "CAF", True, "attested", carnet=here.shared),
+        ):
+            done(hand_out(session, asked, by="test", now=now))
+
+
+def _orders(here: Served) -> None:
+    """Place an order for every state that its page shows."""
+    here.order("specimen", specimen=True)
+    here.order("not_active")
+    refused = here.order("refused", specimen=True)
+    here.work()
+    here.order("unmade", specimen=True, made=False)
+    making = here.order("making", specimen=True, carnets=420)
+    some_time = here.instance.moment(CODE).at
+    with here.instance.database.begin(CODE) as session:
+        held = {
+            "holder": new_id(),
+            "held_until": some_time + timedelta(days=9),
+            "done": 200,
+        }
+        session.execute(update(work).where(work.c.id == making).values(held))
+        stopped = {"refused": "keys_locked", "outcome": '{"reason":"no_secret"}'}
+        session.execute(update(work).where(work.c.id == refused).values(stopped))
+
+
+def _hand_out_long_ago(here: Served, desk: str) -> None:
+    """Hand a carnet out that nobody has used for seven weeks."""
+    given = HandOut(new_id(), desk, True, "attested", carnet=here.carnet(desk))
+    now = here.instance.moment(CODE)
+    then = Moment(now.at - timedelta(weeks=7), now.zone)
+    with here.instance.database.begin(CODE) as session:
+        sealer = here.instance.sealer
+        done(hand_out(session, given, by=f"desk-{desk}", now=then, sealer=sealer))
+    here.instance.drain(CODE)
 
 
 def _works(here: Served) -> None:

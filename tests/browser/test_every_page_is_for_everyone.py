@@ -10,7 +10,7 @@ from playwright.sync_api import Page
 
 from app.people.roles import Door
 from app.web import create_app
-from tests.app.visiting import OF_THE_LOG
+from tests.app.visiting import KEYS, OF_THE_LOG
 from tests.browser import checks
 from tests.browser.pages import PAGES, Shown
 
@@ -25,6 +25,7 @@ READ_BY_AXE = {(1200, "light"), (360, "dark")}
 # What a GET answers that is no page: for programs, and the files of the pages.
 NOT_PAGES = {"/health", "/api/v1/openapi.json", "/static/{name:str}"}
 NOT_PAGES |= OF_THE_LOG
+NOT_PAGES |= {KEYS, "/{departement:str}" + KEYS}
 # The way to a provider and back is no page either.
 NOT_PAGES |= {
     "/{departement:str}/connexion/oidc",

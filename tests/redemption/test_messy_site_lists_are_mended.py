@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redemption.csv_files import NotACsv
 from redemption.mednum import (
     COLUMNS,
     EmptyFile,
     MissingColumns,
-    NotACsv,
     clean,
     read,
 )

@@ -94,7 +94,7 @@ def judged(**changes) -> Reason:
 
 
 def test_the_table_holds_every_reason():
-    seen_on_paper = {Reason.FORGED, Reason.UNKNOWN}
+    seen_on_paper = {Reason.FORGED, Reason.UNKNOWN, Reason.KEY_REVOKED}
     assert {reason for reason, _ in FAULTS} | seen_on_paper | {Reason.ACCEPTED} == set(
         Reason
     )

@@ -171,6 +171,72 @@ def block_a_pass_that_was_used(lines: list[Line]) -> None:
     ]["serial"]
 
 
+def replace_the_passes_of_someone_else(lines: list[Line]) -> None:
+    other = lines[find(lines, "handed_out", 1)]["id"]
+    lines[find(lines, "hand_out_replaced")]["facts"]["hand_out"] = other
+
+
+def replace_a_pass_that_was_used(lines: list[Line]) -> None:
+    used = lines[find(lines, "redeemed")]["facts"]["serial"]
+    lines[find(lines, "hand_out_replaced")]["facts"]["replaces"] = [used]
+
+
+def replace_one_pass_by_two(lines: list[Line]) -> None:
+    lines[find(lines, "hand_out_replaced")]["facts"]["carnet_size"] = 2
+
+
+def replace_it_by_one_of_greater_worth(lines: list[Line]) -> None:
+    lines[find(lines, "hand_out_replaced")]["facts"]["face_cents"] = 2000
+
+
+def replace_it_twice(lines: list[Line]) -> None:
+    at = find(lines, "hand_out_replaced")
+    lines.insert(at + 1, again(lines[at]))
+
+
+def replace_it_by_another_than_was_told(lines: list[Line]) -> None:
+    lines[find(lines, "replaced")]["facts"]["replaced_by"] = "23-000001-1"
+
+
+def replace_it_without_ending_it(lines: list[Line]) -> None:
+    del lines[find(lines, "replaced", 1)]
+
+
+def replace_it_when_workshops_are_over(lines: list[Line]) -> None:
+    lines[find(lines, "calendar_amended")]["facts"]["calendar"]["tolerance_until"] = (
+        "2020-11-08"
+    )
+
+
+def use_a_pass_that_was_replaced(lines: list[Line]) -> None:
+    old = lines[find(lines, "replaced")]["facts"]["serial"]
+    use = again(lines[find(lines, "redeemed")]) | {"recorded": lines[-1]["recorded"]}
+    use |= {"facts": use["facts"] | {"serial": old}, "right": ["spend", old, 0]}
+    lines.append(use)
+
+
+def print_carnets_of_another_order(lines: list[Line]) -> None:
+    lines[find(lines, "print_batch_made", 1)]["facts"]["last_carnet"] = 9
+
+
+def print_carnets_before_they_are_made(lines: list[Line]) -> None:
+    early = lines.pop(find(lines, "print_batch_made"))
+    lines.insert(find(lines, "vouchers_made"), early)
+
+
+def leave_a_print_batch_out(lines: list[Line]) -> None:
+    del lines[find(lines, "print_batch_made")]
+
+
+def number_a_print_batch_otherwise(lines: list[Line]) -> None:
+    lines[find(lines, "print_batch_made", 1)]["facts"]["batch"] = 3
+
+
+def print_a_batch_twice(lines: list[Line]) -> None:
+    at = find(lines, "print_batch_made")
+    lines.insert(at + 1, again(lines[at]))
+
+
 def add_a_field(lines: list[Line]) -> None:
     lines[3]["note"] = "hello"
 
@@ -202,6 +268,11 @@ LIES: dict[Callable[[list[Line]], None], str] = {
     order_beyond_the_envelope: "plus que l'enveloppe",
     make_a_piece_twice: "une seconde fois",
     make_other_serials: "ne porte pas sur les",
+    print_carnets_of_another_order: "imprime des carnets d'une autre commande",
+    print_carnets_before_they_are_made: "pas encore fabriqués",
+    leave_a_print_batch_out: "consomme un droit sans celui qui doit venir avant",
+    number_a_print_batch_otherwise: "consomme le droit",
+    print_a_batch_twice: "consomme un droit que l'écriture n°",
     hand_out_what_is_elsewhere: "dans ce guichet",
     hand_out_too_late: "après le dernier jour de remise",
     use_on_a_day_without_workshop: "n'est pas d'un atelier",
@@ -217,6 +288,15 @@ LIES: dict[Callable[[list[Line]], None], str] = {
     take_up_the_scan_of_another_pass: "reprend un scan en attente",
     lapse_twice: "périme ce qui l'est déjà",
     block_a_pass_that_was_used: "n'est plus à bloquer",
+    replace_the_passes_of_someone_else: "n'est pas un pass non utilisé de cette remise",
+    replace_a_pass_that_was_used: "n'est pas un pass non utilisé de cette remise",
+    replace_one_pass_by_two: "autre chose que ce que la tranche permet",
+    replace_it_by_one_of_greater_worth: "autre chose que ce que la tranche permet",
+    replace_it_twice: "n'est pas un pass non utilisé de cette remise",
+    replace_it_by_another_than_was_told: "ou pas par celui-là",
+    replace_it_without_ending_it: "et rien ne le met hors d'usage",
+    replace_it_when_workshops_are_over: "n'a plus de jour d'atelier",
+    use_a_pass_that_was_replaced: "déjà pris par l'écriture n°",
     add_a_field: "n'a pas les champs attendus",
     give_two_funders_of_europe: "ne peuvent pas se partager",
 }

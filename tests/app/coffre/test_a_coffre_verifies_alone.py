@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from app.coffre import export as exporting
-from app.coffre.packing import CoffreExists, DiskFull
+from app.coffre.packing import CoffreExists
 from app.coffre.proofs import NotCosigned, NothingPublished
+from app.durable import DiskFull
 from funding.operations import NotFound
 from ledger.identifiers import new_id
 from ledger.witness_policies import SetPolicy, set_policy

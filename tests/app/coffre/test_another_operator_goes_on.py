@@ -1,8 +1,9 @@
 """A coffre and its sealed file, put into an empty instance of another operator: the same cents, and on."""
 
 import json
+import shutil
 import zipfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
@@ -80,7 +81,15 @@ from tests.builders import (
     scan_of,
     sequence,
 )
-from tests.conftest import CREUSE, NUMBERS, moment, postgres_place
+from tests.conftest import (
+    CREUSE,
+    ENGINES,
+    NUMBERS,
+    copy_of_database,
+    copy_of_files,
+    moment,
+    postgres_place,
+)
 
 THEIRS = b"the secret of another operator"
 THEIR_SEALER = Sealer([bytes(31) + b"\x07"])
@@ -91,15 +100,18 @@ LATER = moment("2021-03-02", 14)
 class Move:
     """What leaves one operator, and what opens it at the next."""
 
-    def __init__(self, database: Database, folder: Path):
+    def __init__(self, database: Database, folder: Path, left: "Left | None" = None):
         self.database, self.folder = database, folder
-        self.world = live(database)
-        published(database, END)
-        self.coffre = exported(database, folder / "c.zip")
-        self.public = sealing.new_key(folder / "operator.key")
+        self.coffre, self.sealed = folder / "c.zip", folder / "t.sealed"
+        if left is None:
+            self.world = live(database)
+            published(database, END)
+            exported(database, self.coffre)
+            self.public = sealing.new_key(folder / "operator.key")
+            self.write(self.sealed)
+        else:
+            self.world, self.public = left.world, left.public
         self.key = sealing.read_private(folder / "operator.key")
-        self.sealed = folder / "t.sealed"
-        self.write(self.sealed)
 
     def write(self, target: Path, coffre: Path | None = None) -> transfer.Header:
         with self.database.begin("23", read_only=True) as session:
@@ -118,11 +130,50 @@ class Move:
         return Reader(**told | changed)
 
 
-@pytest.fixture
-def move(database, tmp_path):
-    folder = tmp_path / "leaving"
+@dataclass(frozen=True)
+class Left:
+    """A move made once on an engine, whose copies the tests are given."""
+
+    template: Path | str
+    folder: Path
+    world: World
+    public: str
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def left(request, tmp_path_factory):
+    home = tmp_path_factory.mktemp("left")
+    folder = home / "leaving"
     folder.mkdir()
-    return Move(database, folder)
+    if request.param == "sqlite":
+        with copy_of_files(request.getfixturevalue("sqlite_template"), home) as database:
+            made = Move(database, folder)
+        yield Left(home, folder, made.world, made.public)
+        return
+    server = request.getfixturevalue("server")
+    with copy_of_database(request.getfixturevalue("postgres_template"), server) as database:
+        made = Move(database, folder)
+        name = database.place.engine("app").url.database
+        database.close()
+        yield Left(name, folder, made.world, made.public)
+
+
+@pytest.fixture
+def database(left, request, tmp_path):
+    """What leaves, as every test here finds it."""
+    if isinstance(left.template, Path):
+        with copy_of_files(left.template, tmp_path) as instance:
+            yield instance
+        return
+    with copy_of_database(left.template, request.getfixturevalue("server")) as instance:
+        yield instance
+
+
+@pytest.fixture
+def move(left, database, tmp_path):
+    folder = tmp_path / "leaving"
+    shutil.copytree(left.folder, folder)
+    return Move(database, folder, left)
 
 
 @pytest.fixture
@@ -288,7 +339,7 @@ def test_an_order_of_before_can_be_printed_again_and_new_ones_have_new_keys(move
         assert again == {s: move.world.token(s) for s in again}
         world = World(hand, keyring(session, "23", THEIRS))
         an_order(session, world, 1, now=LATER)
-        assert order_row(session, 4).key_id == hand.voucher_key_id
+        assert order_row(session, 6).key_id == hand.voucher_key_id
         assert order_row(session, 1).key_id != hand.voucher_key_id
         with pytest.raises(KeysLocked):
             signer(session, "23", SECRET)
@@ -542,7 +593,7 @@ def twice(rows: list) -> list:
     return [*rows, rows[-1]]
 
 
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("left", ["sqlite"], indirect=True)
 def test_a_told_row_that_no_entry_tells_is_refused(move, empty, tmp_path):
     genuine = contents(move.coffre)
 

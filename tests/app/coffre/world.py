@@ -32,14 +32,16 @@ from funding.tranches import (
     amend_calendar,
     change_shares,
 )
+from issuance.print_batches import RecordBatch, record_batch
 from ledger.identifiers import new_id
 from ledger.log_keys import NewLogKey, log_signers, new_log_key
 from ledger.moments import Moment
 from ledger.notes import COSIGNATURE, Checkpoint, Note, cosign, public_key, read, sign
 from ledger.publishing import keep_cosignatures, newest, publish
 from ledger.witness_policies import SetPolicy, set_policy
-from redemption.blocking import BlockCarnet, block_carnet
+from redemption.blocking import BlockCarnet, BlockStock, block_carnet, block_stock
 from redemption.lapsing import Lapse, lapse
+from redemption.replacing import ReplaceHandOut, replace_hand_out
 from redemption.sites import open_tranche
 from redemption.undoing import Undo, undo
 from tests.builders import (
@@ -66,7 +68,7 @@ POLICY = f"witness temoin {WITNESS_KEY.vkey}\nquorum temoin\n"
 
 
 def live(database: Database) -> World:
-    """A year: hand-outs, uses, an undo, a lost carnet, amendments, a cap, lapses."""
+    """A year: hand-outs, uses, an undo, lost carnets, blocked or replaced, amendments, a cap, lapses."""
     start = moment("2020-01-06")
     with database.begin("23") as session:
         done(
@@ -82,8 +84,13 @@ def live(database: Database) -> World:
         serials = an_order(session, world, 8)
         thirds = an_order(session, world, 4, tranche="T2")
         an_order(session, world, 1, specimen=True, delivered=False)
+        for last in (4, 8):
+            batch = RecordBatch(
+                new_id(), 1, last - 3, last, "pdf", "carnet", 1, "11" * 32, ("fse-2014-2020/1",), "22" * 32
+            )  # fmt: skip
+            done(record_batch(session, batch, by="test", now=moment("2020-01-08")))
     with database.begin("23") as session:
-        given(session, *serials[:5], category="jobseeker", need="train")
+        lost = given(session, *serials[:5], category="jobseeker", need="train")
         given(session, *serials[5:8])
         given(session, *thirds[:5])
         workshop = a_workshop(session)
@@ -134,13 +141,29 @@ def live(database: Database) -> World:
                 now=moment("2020-11-07"),
             )
         )
+    with database.begin("23") as session:
+        last = lost.act
+        for _ in range(2):  # and what was new is lost as well
+            again = ReplaceHandOut(new_id(), last, "CAF")
+            last = again.id
+            done(
+                replace_hand_out(
+                    session,
+                    again,
+                    signer=world.signer,
+                    by="desk-CAF",
+                    now=moment("2020-11-09"),
+                )
+            )
+        drawer = BlockStock(new_id(), 8, 8, "misprinted")
+        done(block_stock(session, drawer, by="test", now=moment("2020-11-09")))
     return world
 
 
 def close(database: Database) -> None:
     """What nobody used lapses."""
     with database.begin("23") as session:
-        for order in (1, 2, 3):
+        for order in range(1, 6):
             for stage in ("stock", "circulating"):
                 done(
                     lapse(

@@ -1,0 +1,90 @@
+"""The command that prints: sheets, files for a print shop, pages for a telephone; each batch leaves an entry."""
+
+from pathlib import Path
+
+import click
+
+from app.cli.frame import BY, Place, _, conclude, with_place
+from app.printing import templates
+from app.printing.batch import MANIFEST
+from app.printing.content import read_logos
+from app.printing.printing import Asked, prepare, printing, record
+from issuance.printed import Kind
+
+_folder = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command(
+    "print",
+    help=_("Imprime les carnets d'une commande : ces fichiers valent de l'argent."),
+)
+@click.argument("number", type=int)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help=_("Le dossier du lot : vide, ou celui d'un lot interrompu."),
+)
+@click.option("--first", type=int, help=_("Premier carnet ; le premier de la commande."))
+@click.option("--count", type=int, help=_("Combien de carnets ; tous."))
+@click.option(
+    "--kind",
+    type=click.Choice(["pdf", "shop", "phone"]),
+    default="pdf",
+    show_default=True,
+    help=_("Des feuilles A4, des fichiers pour un imprimeur, ou des pages de téléphone."),
+)
+@click.option(
+    "--logos",
+    type=_folder,
+    help=_("Un dossier de logos, SVG ou PNG : chaque fichier porte le nom de l'organisme."),
+)
+@click.option(
+    "--near", help=_("La commune du guichet : ses lieux les plus proches sont imprimés.")
+)
+@click.option("--template", type=_folder, help=_("Un autre modèle que les nôtres."))
+@with_place
+def print_(
+    place: Place,
+    number: int,
+    out: Path,
+    first: int | None,
+    count: int | None,
+    kind: Kind,
+    logos: Path | None,
+    near: str | None,
+    template: Path | None,
+) -> None:
+    """Print a batch, or go on with the one that the folder holds, and leave its entry."""
+    chosen = templates.own(kind) if template is None else templates.read(template)
+    asked = Asked(number, first, count, chosen, read_logos(logos), near)
+    signer = place.instance.signer(place.code)
+    with place.begin(read_only=True) as session:
+        prepared = prepare(
+            session,
+            asked,
+            place.instance.departement(place.code),
+            signer,
+            phone=place.instance.settings.phone(place.code),
+            now=place.now,
+        )
+    with printing(prepared, out) as made:
+        carnets = made.plan.last_carnet - made.plan.first_carnet + 1
+        with click.progressbar(length=carnets, label=_("Impression")) as bar:
+            for done in made.steps:
+                bar.update(done)
+        with place.begin() as session:
+            answer = record(session, made, by=BY, now=place.now)
+    conclude(
+        answer,
+        "Carnets {first} à {last} écrits dans {out} : lot {batch} de la commande {order}.",
+        first=made.plan.first_carnet,
+        last=made.plan.last_carnet,
+        out=out,
+        batch=answer.facts.get("batch"),
+        order=number,
+    )
+    click.echo(_("Empreinte de {manifest} : {hash}", manifest=MANIFEST, hash=made.manifest))
+
+
+COMMANDS = (print_,)

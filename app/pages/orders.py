@@ -1,0 +1,208 @@
+"""The room of orders: asking for carnets, watching them being made, recording what makes them good."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from litestar import Controller, Response, get, post
+from litestar.params import FromPath
+from sqlalchemy.orm import Session
+
+from app.errors import language_of
+from app.pages.frame import (
+    Answer,
+    Asked,
+    act_id,
+    acting,
+    again,
+    form_of,
+    go,
+    number_of,
+    page,
+    reading,
+    serving_of,
+    visitor_of,
+)
+from app.pages.visitors import NoSuchRoom
+from app.people.roles import Action
+from app.works.asking import Work, latest
+from app.works.order_making import KIND, ask_making
+from funding.queries import TrancheLeft, tranches_with_money_left
+from issuance.orders import (
+    CARNETS_MAX,
+    ActivateOrder,
+    PlaceOrder,
+    activate_order,
+    order_row,
+    place_order,
+)
+from issuance.queries import OrderLine, order_lines
+from ledger.attempts import Answer as Told
+from ledger.moments import Moment
+
+WORKS_SEEN = 50
+
+Step = Literal["making", "unmade", "not_active", "specimen", "active"]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An order with the making that is under way, if one is."""
+
+    line: OrderLine
+    work: Work | None
+
+    @property
+    def step(self) -> Step:
+        """What it waits for."""
+        if self.line.made < self.line.carnets:
+            return "making" if self.work is not None else "unmade"
+        if self.line.specimen:
+            return "specimen"
+        return "active" if self.line.commitment_number is not None else "not_active"
+
+
+class Orders(Controller):
+    """What those who order carnets and those who read the accounts see of orders."""
+
+    path = "/{departement:str}/commandes"
+    include_in_schema = False
+
+    @get("/", opt={"door": Action.SEE_ORDERS}, sync_to_thread=True)
+    def orders(self, request: Asked) -> Response[str]:
+        """List the orders, the newest first, with what each of them waits for."""
+        with reading(request) as session:
+            found = _shown(session, request)
+        return page(request, "orders.html", orders=found)
+
+    @get("/nouvelle", opt={"door": Action.ORDER}, sync_to_thread=True)
+    def form(self, request: Asked) -> Response[str]:
+        """Ask for a tranche and a number of carnets."""
+        return page(request, "order_new.html", typed={}, tranches=_offered(request))
+
+    @post("/nouvelle", opt={"door": Action.ORDER})
+    async def place(self, departement: FromPath[str], request: Asked) -> Answer:
+        """Set the money of an order aside and have it made; the form sent twice is one order."""
+        fields = await form_of(request)
+        offered = await asyncio.to_thread(_offered, request)
+        errors = {}
+        if fields.get("tranche") not in {t.code for t in offered}:
+            errors["tranche"] = language_of(request).refusal("choice_needed")
+        carnets = number_of(fields.get("carnets", "").replace(" ", ""))
+        if carnets is None or not 1 <= carnets <= CARNETS_MAX:
+            errors["carnets"] = language_of(request).refusal("carnets_needed")
+        if errors or carnets is None:
+            return _wrong(request, fields, errors, offered)
+        which, by = act_id(fields), str(visitor_of(request).session.person)
+        instance = serving_of(request).instance
+        signer = await asyncio.to_thread(instance.signer, departement)
+        asked = PlaceOrder(
+            which, fields["tranche"], carnets, fields.get("specimen") == "yes"
+        )
+
+        def placed(session: Session, now: Moment) -> Told:
+            answer = place_order(session, asked, signer=signer, by=by, now=now)
+            if answer.accepted:
+                order = order_row(session, answer.facts["order"])
+                [line] = order_lines(session, order.number)
+                ask_making(session, which, order, line.programme, by=by, now=now)
+            return answer
+
+        answer = await acting(request, placed)
+        if not answer.accepted:
+            told = language_of(request).refusal(answer.code, answer.facts)
+            offered = await asyncio.to_thread(_offered, request)
+            return _wrong(request, fields, {"carnets": told}, offered)
+        return go(f"/{departement}/travaux/{which}")
+
+    @get("/{number:int}", opt={"door": Action.SEE_ORDERS}, sync_to_thread=True)
+    def order(self, number: FromPath[int], request: Asked) -> Response[str]:
+        """One order: what it is, what it waits for, what to do next."""
+        return page(request, "order.html", typed={}, order=_one(request, number))
+
+    @post("/{number:int}/fabrication", opt={"door": Action.ORDER})
+    async def make(
+        self, departement: FromPath[str], number: FromPath[int], request: Asked
+    ) -> Answer:
+        """Have what is missing of an order made, where its making had stopped."""
+        which = act_id(await form_of(request))
+        order = await asyncio.to_thread(_one, request, number)
+        by = str(visitor_of(request).session.person)
+        if order.work is not None:
+            return go(f"/{departement}/travaux/{order.work.id}")
+        if order.step != "unmade":
+            return go(f"/{departement}/commandes/{number}")
+
+        def asked(session: Session, now: Moment) -> None:
+            row = order_row(session, number)
+            ask_making(session, which, row, order.line.programme, by=by, now=now)
+
+        await acting(request, asked)
+        return go(f"/{departement}/travaux/{which}")
+
+    @post("/{number:int}/activation", opt={"door": Action.ACTIVATE_ORDER})
+    async def activate(
+        self, departement: FromPath[str], number: FromPath[int], request: Asked
+    ) -> Answer:
+        """Record the commitment number of an order: its passes are good from now on."""
+        fields = await form_of(request)
+        order = await asyncio.to_thread(_one, request, number)
+        by = str(visitor_of(request).session.person)
+        typed = fields.get("commitment", "")
+        asked = ActivateOrder(act_id(fields), number, typed)
+        if not typed:
+            told = language_of(request).refusal("commitment_needed")
+            return _not_active(request, order, fields, told)
+        answer = await acting(
+            request, lambda session, now: activate_order(session, asked, by=by, now=now)
+        )
+        if not answer.accepted:
+            told = language_of(request).refusal(answer.code, answer.facts)
+            return _not_active(request, order, fields, told)
+        return go(f"/{departement}/commandes/{number}", done="order_active")
+
+
+def _wrong(
+    request: Asked,
+    typed: dict[str, str],
+    errors: dict[str, str],
+    tranches: list[TrancheLeft],
+) -> Response[str]:
+    return again(request, "order_new.html", errors, typed=typed, tranches=tranches)
+
+
+def _not_active(
+    request: Asked, order: Shown, typed: dict[str, str], told: str
+) -> Response[str]:
+    return again(request, "order.html", {"commitment": told}, typed=typed, order=order)
+
+
+def _offered(request: Asked) -> list[TrancheLeft]:
+    """Return the tranches that this visitor may order carnets of."""
+    visitor = visitor_of(request)
+    with reading(request) as session:
+        found = tranches_with_money_left(session)
+    return [t for t in found if visitor.sees(Action.ORDER, t.programme)]
+
+
+def _shown(session: Session, request: Asked, number: int | None = None) -> list[Shown]:
+    visitor = visitor_of(request)
+    under_way: dict[Any, Work] = {
+        work.request["order"]: work
+        for work in reversed(latest(session, KIND, most=WORKS_SEEN))
+        if work.finished_at is None
+    }
+    return [
+        Shown(line, under_way.get(line.number))
+        for line in order_lines(session, number)
+        if visitor.sees(Action.SEE_ORDERS, line.programme)
+    ]
+
+
+def _one(request: Asked, number: int) -> Shown:
+    """Return an order that this visitor may see, or raise `NoSuchRoom`."""
+    with reading(request) as session:
+        found = _shown(session, request, number)
+    if not found:
+        raise NoSuchRoom
+    return found[0]

@@ -1,0 +1,1 @@
+"""Carnets on paper and on telephones: templates, publicity, the files of a print batch."""

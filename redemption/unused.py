@@ -1,0 +1,150 @@
+"""Carnets that were handed out and of which no pass was ever used: whom a desk may call.
+
+A line is what one hand-out took from one carnet, so that a carnet given to two people is two
+lines.  Nobody is named: a desk knows whom it gave a carnet to only if it wrote that down itself.
+What cannot be used any more, lapsed, blocked, replaced or past its last workshop day, is in no line:
+a call would help nobody.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, case, exists, func, select
+from sqlalchemy.orm import Session
+
+from funding.models import tranche
+from funding.queries import calendars_in_force
+from issuance.models import delivery, handed_out, voucher, voucher_order
+from issuance.orders import circulating_gate
+from issuance.queries import REPLACEMENT
+from ledger import canonical
+from ledger.models import entry, gate
+
+FOUND_AT_ONCE = 500
+
+
+class UnusedCarnet(NamedTuple):
+    """What one hand-out took from a carnet, and still waits: where, since when, until when."""
+
+    desk: str
+    carnet: int
+    handed_out_on: date
+    left: int
+    use_by: date
+
+
+def unused_carnets(
+    session: Session, *, weeks: int, on: date, desks: Collection[str] | None = None
+) -> list[UnusedCarnet]:
+    """Return the carnets handed out `weeks` weeks ago or earlier and never used, the oldest first.
+
+    Of these desks only, where they are told.  A use that was undone is no use.
+    """
+    use_by = _open_tranches(session, on)
+    since = on - timedelta(weeks=weeks)
+    at_desk = [] if desks is None else [_brought_to(desks)]
+    closed = _lapsed(session)
+    rows = [
+        row
+        for row in (
+            *_waiting(session, use_by, since, "handed_out", *at_desk),
+            *_waiting(session, use_by, since, REPLACEMENT),
+        )
+        if circulating_gate(row.order_number) not in closed
+    ]
+    where = _desks(session, [row.entry_id for row in rows])
+    found = [
+        UnusedCarnet(
+            where[row.entry_id],
+            row.carnet,
+            row.occurred_on,
+            row.left,
+            use_by[row.tranche],
+        )
+        for row in rows
+        if desks is None or where[row.entry_id] in desks
+    ]
+    return sorted(found, key=lambda u: (u.handed_out_on, u.carnet, u.desk))
+
+
+def _open_tranches(session: Session, on: date) -> dict[int, date]:
+    """Return the tranches whose passes can be used on a day, with the use-by in force."""
+    numbers = set(session.scalars(select(tranche.c.number)))
+    return {
+        number: dates.use_by
+        for number, dates in calendars_in_force(session, numbers).items()
+        if dates.tolerance_until >= on
+    }
+
+
+def _lapsed(session: Session) -> set[str]:
+    """Return the keys of the gates that a lapse has closed."""
+    return set(session.scalars(select(gate.c.key).where(gate.c.closed_by.is_not(None))))
+
+
+def _brought_to(desks: Collection[str]) -> ColumnElement[bool]:
+    return voucher.c.carnet.in_(
+        select(delivery.c.carnet).where(delivery.c.desk.in_(list(desks)))
+    )
+
+
+def _waiting(
+    session: Session,
+    tranches: Collection[int],
+    since: date,
+    kind: str,
+    *where: ColumnElement[bool],
+) -> Sequence[Any]:
+    given, spend, undo = entry.alias("given"), entry.alias("spend"), entry.alias("undo")
+    undone = exists().where(
+        undo.c.uses == "undo",
+        undo.c.subject == spend.c.subject,
+        undo.c.turn == spend.c.turn,
+    )
+    held = and_(
+        spend.c.uses == "spend", spend.c.subject == voucher.c.serial, ~undone
+    )  # one at most: each of the others was undone
+    left = func.sum(case((spend.c.id.is_(None), 1), else_=0))
+    used = func.sum(case((spend.c.kind == "redeemed", 1), else_=0))
+    return session.execute(
+        select(
+            handed_out.c.entry_id,
+            voucher.c.carnet,
+            voucher.c.order_number,
+            voucher_order.c.tranche,
+            given.c.occurred_on,
+            left.label("left"),
+        )
+        .select_from(handed_out)
+        .join(voucher, voucher.c.serial == handed_out.c.serial)
+        .join(voucher_order, voucher_order.c.number == voucher.c.order_number)
+        .join(given, given.c.id == handed_out.c.entry_id)
+        .outerjoin(spend, held)
+        .where(
+            voucher_order.c.tranche.in_(list(tranches)),
+            given.c.kind == kind,
+            given.c.occurred_on <= since,
+            *where,
+        )
+        .group_by(
+            handed_out.c.entry_id,
+            voucher.c.carnet,
+            voucher.c.order_number,
+            voucher_order.c.tranche,
+            given.c.occurred_on,
+        )
+        .having(used == 0, left > 0)
+    ).all()
+
+
+def _desks(session: Session, acts: Sequence[UUID]) -> dict[UUID, str]:
+    """Return the desk of each of these hand-outs, as its entry tells it."""
+    found: dict[UUID, str] = {}
+    wanted = sorted(set(acts))
+    for start in range(0, len(wanted), FOUND_AT_ONCE):
+        some = wanted[start : start + FOUND_AT_ONCE]
+        rows = session.execute(select(entry.c.id, entry.c.body).where(entry.c.id.in_(some)))
+        found |= {act: canonical.decode(body)["facts"]["desk"] for act, body in rows}
+    return found

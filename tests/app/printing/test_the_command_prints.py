@@ -1,0 +1,121 @@
+"""`passnum print`, on each engine: what it says, and what it leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from app.database import LOGINS, FilesPlace
+from tests.app.printing.press import A_LOGO, a_press, pages, read
+from tests.app.printing.test_paper_says_who_pays import WITHOUT, a_template
+from tests.app.running import PASSNUM, environment, typed
+from tests.builders import SECRET
+
+
+@pytest.fixture
+def press(database, monkeypatch):
+    """The environment of a command over the database of a test, and what is in it."""
+    for name in [n for n in os.environ if n.startswith("PASSNUM_")]:
+        monkeypatch.delenv(name)
+    told = {
+        "PASSNUM_KEY_PASSPHRASE": SECRET.decode(),
+        "PASSNUM_DEPARTEMENT": "23",
+        "PASSNUM_PHONE": "0544302323",
+    }
+    if isinstance(database.place, FilesPlace):
+        told["PASSNUM_DATA_DIR"] = str(database.place.folder)
+    else:
+        for role, name in LOGINS.items():
+            url = database.place.engine(role).url
+            told[name] = url.render_as_string(hide_password=False)
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    return told, a_press(database, 3)
+
+
+def test_a_batch_is_printed_told_and_recorded(press, tmp_path):
+    _told, world = press
+    (tmp_path / "logos").mkdir()
+    (tmp_path / "logos" / "Département de la Creuse.svg").write_bytes(A_LOGO)
+
+    said = typed(
+        "print",
+        1,
+        "--out",
+        tmp_path / "lot",
+        "--logos",
+        tmp_path / "logos",
+        "--near",
+        "Guéret",
+    )
+
+    assert said.code == 0, said.err
+    assert "Carnets 1 à 3 écrits dans" in said.out
+    assert "lot 1 de la commande 1" in said.out
+    [sheets] = (tmp_path / "lot").glob("*.pdf")
+    assert len(read(pages(sheets.read_bytes(), 150))) == 15
+    [batch] = typed("order", "prints", 1, "--format", "json").json
+    assert batch["manifest_sha256"] in said.out
+    assert (batch["kind"], batch["by"], batch["key_id"]) == (
+        "pdf",
+        "cli",
+        world.signer.voucher_key_id,
+    )
+
+
+REFUSALS = {
+    "not_found": [9],
+    "carnets_not_of_order": [1, "--first", 3, "--count", 2],
+    "print_folder_taken": [1, "--out", "taken"],
+    "print_not_written": [1, "--out", "a file/lot"],
+    "logo_unreadable": [1, "--logos", "bad"],
+    "too_many_logos": [1, "--logos", "many"],
+    "eu_block_missing": [1, "--template", "ours"],
+    "template_wrong": [1, "--template", "bad"],
+}
+
+
+def test_each_no_is_a_sentence_and_leaves_no_entry(press, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    a_template(tmp_path / "ours", WITHOUT)
+    for folder in ("taken", "bad", "many"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "taken" / "photo.jpg").write_bytes(b"")
+    (tmp_path / "a file").write_bytes(b"")
+    (tmp_path / "bad" / "Creuse.svg").write_bytes(b"<html>")
+    for number in range(4):
+        (tmp_path / "many" / f"{number}.svg").write_bytes(A_LOGO)
+
+    for code, words in REFUSALS.items():
+        out = [] if "--out" in words else ["--out", "lot"]
+        assert typed("print", *words, *out).refusal == code
+
+    assert not (tmp_path / "lot").exists()
+    assert typed("order", "prints", 1, "--format", "json").json == []
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+def test_a_command_that_is_stopped_is_run_again(press, tmp_path, sign):
+    """Stop the command once it began to write; whatever it left, the next one ends the batch."""
+    told, _world = press
+    lot = tmp_path / "lot"
+    words = [PASSNUM, "print", "1", "--kind", "shop", "--out", str(lot)]
+    with subprocess.Popen(
+        words, env=environment(**told), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as first:
+        while first.poll() is None and not (lot / ".batch.jsonl").exists():
+            time.sleep(0.01)
+        first.send_signal(sign)
+        _out, error = first.communicate(timeout=30)
+    assert b"Traceback" not in error
+
+    again = typed("print", 1, "--kind", "shop", "--out", lot)
+
+    assert again.code == 0, again.err
+    listed = json.loads((lot / "manifest.json").read_bytes())["files"]
+    there = {str(p.relative_to(lot)) for p in lot.rglob("*") if p.is_file()}
+    assert {each["name"] for each in listed} | {"manifest.json"} == there
+    assert len(typed("order", "prints", 1, "--format", "json").json) == 1
