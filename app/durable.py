@@ -1,4 +1,4 @@
-"""A file put in its place, or in that of another: the old one or the new one, whole, whatever happens."""
+"""A file put in its place, or in that of another: whoever looks sees the old one or the new one, whole."""
 
 import errno
 import os
@@ -41,8 +41,10 @@ def replace_file(path: Path, text: str) -> None:
 def private_file(path: Path, parts: Iterable[bytes]) -> None:
     """Write a file that its owner alone reads, beside its place, and move it there.
 
-    It is whole or not there; it is on the disk once the whole file system was synced, which is
-    the caller's.  Raises OSError, and leaves nothing then.
+    A process that ends on the way leaves what stood there, and perhaps a beginning beside it
+    (`.NAME.part`), which the next write takes away.  Nothing is synced here: until the caller
+    syncs the file system, a power cut may leave the new file empty or torn.  Raises OSError and
+    whatever `parts` raises, and then nothing is left beside.
     """
     beside = path.with_name(f".{path.name}.part")
     beside.unlink(missing_ok=True)

@@ -117,7 +117,7 @@ def _memory(order: OrderRow, world: World) -> None:
     template, logos = templates.own("pdf"), Logos({}, {})
     plan = Plan.of(
         order, template, _content(), logos, batch=new_id(), at=moment("2026-01-01").at, departement="23",
-        first_carnet=1, last_carnet=CARNETS, near=None,
+        first_carnet=1, last_carnet=CARNETS, near=None, key="00" * 32,
     )  # fmt: skip
     seen: list[tuple[float, int]] = []
     over = threading.Event()

@@ -346,9 +346,14 @@ class TrancheLeft(NamedTuple):
         return self.left_cents // (self.face_cents * self.carnet_size)
 
 
-def tranches_with_money_left(session: Session) -> list[TrancheLeft]:
-    """Return the tranches by number, with what no order has set aside yet."""
-    rows = session.execute(
+def tranches_with_money_left(
+    session: Session, *, on: date | None = None
+) -> list[TrancheLeft]:
+    """Return the tranches by number, with what no order has set aside yet.
+
+    With a day, only those whose passes can still be handed out then.
+    """
+    chosen = (
         select(
             tranche.c.code,
             tranche.c.programme,
@@ -360,7 +365,15 @@ def tranches_with_money_left(session: Session) -> list[TrancheLeft]:
         .join(tranche_budget, tranche_budget.c.tranche == tranche.c.number)
         .order_by(tranche.c.number)
     )
-    return [TrancheLeft(*row) for row in rows]
+    if on is not None:
+        newest = select(func.max(calendar.c.version)).where(
+            calendar.c.tranche == tranche.c.number
+        )
+        chosen = chosen.join(calendar, calendar.c.tranche == tranche.c.number).where(
+            calendar.c.version == newest.correlate(tranche).scalar_subquery(),
+            calendar.c.hand_out_stop >= on,
+        )
+    return [TrancheLeft(*row) for row in session.execute(chosen)]
 
 
 def listed_programmes(session: Session) -> Sequence[tuple[str, str]]:

@@ -26,7 +26,7 @@ from issuance.models import (
     handed_out,
     voucher,
 )
-from issuance.orders import OrderRow, circulating_gate, order_row, stock_gate
+from issuance.orders import OrderRow, StockLapsed, circulating_gate, order_row, stock_gate
 from issuance.serials import Serial, serials_hash
 from issuance.vault import Salted, new_person, put, salted
 from ledger import gates
@@ -102,15 +102,6 @@ class AlreadyHandedOut(Refusal):
     code = "already_handed_out"
 
     serials: tuple[str, ...]
-
-
-@dataclass(eq=False)
-class StockLapsed(Refusal):
-    """What was left of this order has lapsed."""
-
-    code = "stock_lapsed"
-
-    order: int
 
 
 @dataclass(eq=False)

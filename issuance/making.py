@@ -14,10 +14,11 @@ from sqlalchemy.orm import Session
 from issuance import tokens
 from issuance.keys import Signer, check_signs
 from issuance.models import carnet, voucher
-from issuance.orders import OrderImpossible, OrderRow
+from issuance.orders import OrderImpossible, OrderRow, StockLapsed, stock_gate
 from issuance.processes import cores, pool
 from issuance.serials import Serial, serials_hash
 from issuance.signing import PIECE, Signed, Stamp, sign_piece
+from ledger import gates
 from ledger.accounts import account_name
 from ledger.attempts import Act, Answer, perform
 from ledger.bulk import write_rows
@@ -93,6 +94,8 @@ def signed_ahead(
     so memory does not grow with the order.
     """
     left = deque(wanted)
+    if not left:
+        return
     by = stamp(order, signer)
     workers = processes if processes is not None else cores()
     if len(left) < FEW or workers < 1:
@@ -116,12 +119,18 @@ def write_piece(
     """Write a piece of an order, once: writing it again is a replay, and changes nothing.
 
     Its value moves from what is available to what is in stock.  Refused with
-    `signing_key_revoked`: an order whose key was revoked meanwhile stops where it is.
+    `signing_key_revoked` and `stock_lapsed`: an order whose key was revoked meanwhile, or whose
+    stock has lapsed, stops where it is.
     """
     act = Act(entry_id(order.act, signed.piece + 1), "make_piece", by, now)
 
     def done() -> None:
+        # Neither a lapse of the stock nor a revocation of the key comes in between.
+        stock = stock_gate(order.number)
+        held = gates.hold(session, [gates.REFERENCE, stock])
         check_signs(session, order.key_id)
+        if held[stock].closed_by is not None:
+            raise StockLapsed(order.number)
         book = str(order.tranche)
         money = 0 if order.specimen else len(signed.rows) * order.face_cents
         facts = {

@@ -11,8 +11,8 @@ import msgspec
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
-from funding.models import calendar
 from funding.operations import NotFound
+from funding.queries import calendar_in_force
 from funding.tranches import reserve, tranche_row
 from issuance.keys import Signer, check_signs
 from issuance.models import activation, numbering, voucher_order
@@ -34,6 +34,15 @@ class OrderImpossible(Refusal):
     code = "order_impossible"
 
     reason: str
+
+
+@dataclass(eq=False)
+class StockLapsed(Refusal):
+    """What was left of this order has lapsed."""
+
+    code = "stock_lapsed"
+
+    order: int
 
 
 class PlaceOrder(msgspec.Struct, frozen=True):
@@ -97,6 +106,9 @@ def place_order(
         row = tranche_row(session, request.tranche)
         if not 1 <= request.carnets <= CARNETS_MAX:
             raise OrderImpossible("carnets")
+        dates = calendar_in_force(session, row.number)
+        if now.day > dates.hand_out_stop and not request.specimen:
+            raise OrderImpossible("too_late")
         key_id = signer.specimen_key_id if request.specimen else signer.voucher_key_id
         check_signs(session, key_id)
         value = (
@@ -106,12 +118,6 @@ def place_order(
             reserve(session, row.number, value)
         number = take_numbers(session, "order", 1)
         first_carnet = take_numbers(session, "carnet", request.carnets)
-        use_by = session.scalars(
-            select(calendar.c.use_by)
-            .where(calendar.c.tranche == row.number)
-            .order_by(calendar.c.version.desc())
-            .limit(1)
-        ).one()
         facts = {
             "order": number,
             "tranche": row.number,
@@ -131,7 +137,7 @@ def place_order(
                 first_carnet=first_carnet,
                 carnet_size=row.carnet_size,
                 face_cents=row.face_cents,
-                printed_use_by=use_by,
+                printed_use_by=dates.use_by,
                 specimen=request.specimen,
                 key_id=key_id,
                 entry_id=act.id,

@@ -1,6 +1,7 @@
 """Processes that work for one of ours, on several cores, and end with it whatever ends it."""
 
 import os
+import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context, parent_process
@@ -22,7 +23,11 @@ def pool(workers: int) -> ProcessPoolExecutor:
 
 
 def _end_with_parent() -> None:
-    """Leave nobody behind: a killed parent closes no queue, and its children would wait for ever."""
+    """Leave nobody behind: a killed parent closes no queue, and its children would wait for ever.
+
+    Ctrl-C at a terminal reaches them all: the parent alone answers it, and ends the others.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     if parent is None:
         return

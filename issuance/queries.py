@@ -1,12 +1,12 @@
 """Reading what was issued: keys, orders, desks, and where carnets are."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
 from funding.models import target_public, tranche
@@ -24,6 +24,9 @@ from issuance.models import (
 )
 from ledger import canonical
 from ledger.models import entry
+
+# The kind of the entry that gives new passes for lost ones: no hand-out, but as good as one.
+REPLACEMENT = "hand_out_replaced"
 
 
 @dataclass(frozen=True)
@@ -51,24 +54,41 @@ def listed_keys(session: Session) -> list[tuple[int, str, str | None]]:
     ]
 
 
-def listed_orders(session: Session) -> Sequence[tuple[Any, ...]]:
-    """Return the orders: number, tranche, carnets, made so far, first carnet, specimen, commitment."""
-    made = (
-        select(func.count())
-        .where(carnet.c.order_number == voucher_order.c.number)
-        .scalar_subquery()
+# How many carnets of an order are made.
+_MADE = (
+    select(func.count())
+    .where(carnet.c.order_number == voucher_order.c.number)
+    .correlate(voucher_order)
+    .scalar_subquery()
+)
+
+
+def _orders(*columns: ColumnElement[Any]) -> Select[Any]:
+    """Select columns of orders, of what made them good, and of the entry that recorded them."""
+    return (
+        select(*columns)
+        .join_from(voucher_order, tranche, tranche.c.number == voucher_order.c.tranche)
+        .join(entry, entry.c.id == voucher_order.c.entry_id)
+        .outerjoin(activation, activation.c.order_number == voucher_order.c.number)
     )
+
+
+def listed_orders(session: Session) -> Sequence[tuple[Any, ...]]:
+    """Return the orders: number, tranche, carnets, made so far, first carnet, specimen, commitment.
+
+    Without those that replaced lost paper: nobody placed them.
+    """
     return session.execute(
-        select(
+        _orders(
             voucher_order.c.number,
             voucher_order.c.tranche,
             voucher_order.c.carnets,
-            made,
+            _MADE,
             voucher_order.c.first_carnet,
             voucher_order.c.specimen,
             activation.c.commitment_number,
         )
-        .outerjoin(activation, activation.c.order_number == voucher_order.c.number)
+        .where(entry.c.kind != REPLACEMENT)
         .order_by(voucher_order.c.number)
     ).all()
 
@@ -88,6 +108,7 @@ class OrderLine:
     specimen: bool
     made: int
     commitment_number: str | None
+    replacement: bool
 
     @property
     def last_carnet(self) -> int:
@@ -96,36 +117,34 @@ class OrderLine:
 
     @property
     def value_cents(self) -> int:
-        """What its passes are worth in all: nothing for specimens."""
-        return 0 if self.specimen else self.carnets * self.carnet_size * self.face_cents
+        """What its passes are worth in all: nothing for specimens; nothing more for a replacement, counted already."""
+        if self.specimen or self.replacement:
+            return 0
+        return self.carnets * self.carnet_size * self.face_cents
 
 
 def order_lines(session: Session, number: int | None = None) -> list[OrderLine]:
-    """Return one order, or all of them, the newest first."""
-    made = (
-        select(func.count())
-        .where(carnet.c.order_number == voucher_order.c.number)
-        .scalar_subquery()
-    )
-    chosen = (
-        select(
-            voucher_order.c.number,
-            tranche.c.code,
-            tranche.c.programme,
-            voucher_order.c.carnets,
-            voucher_order.c.first_carnet,
-            voucher_order.c.carnet_size,
-            voucher_order.c.face_cents,
-            voucher_order.c.printed_use_by,
-            voucher_order.c.specimen,
-            made,
-            activation.c.commitment_number,
-        )
-        .join(tranche, tranche.c.number == voucher_order.c.tranche)
-        .outerjoin(activation, activation.c.order_number == voucher_order.c.number)
-        .order_by(voucher_order.c.number.desc())
-    )
-    if number is not None:
+    """Return one order, or all those that were placed, the newest first.
+
+    An order that replaced lost paper was placed by nobody: it is told when asked for by its number.
+    """
+    chosen = _orders(
+        voucher_order.c.number,
+        tranche.c.code,
+        tranche.c.programme,
+        voucher_order.c.carnets,
+        voucher_order.c.first_carnet,
+        voucher_order.c.carnet_size,
+        voucher_order.c.face_cents,
+        voucher_order.c.printed_use_by,
+        voucher_order.c.specimen,
+        _MADE,
+        activation.c.commitment_number,
+        entry.c.kind == REPLACEMENT,
+    ).order_by(voucher_order.c.number.desc())
+    if number is None:
+        chosen = chosen.where(entry.c.kind != REPLACEMENT)
+    else:
         chosen = chosen.where(voucher_order.c.number == number)
     return [OrderLine(*row) for row in session.execute(chosen)]
 
@@ -200,10 +219,6 @@ def in_hand(session: Session, number: int) -> InHand | None:
     )
 
 
-# The kind of the entry that gives new passes for lost ones: no hand-out, but as good as one.
-REPLACEMENT = "hand_out_replaced"
-
-
 def first_hand_out(session: Session, given_by: UUID) -> UUID:
     """Return the hand-out that an entry which gave passes goes back to: itself, but for a replacement.
 
@@ -214,3 +229,11 @@ def first_hand_out(session: Session, given_by: UUID) -> UUID:
         select(entry.c.body).where(entry.c.id == given_by, entry.c.kind == REPLACEMENT)
     )
     return given_by if body is None else UUID(canonical.decode(body)["facts"]["hand_out"])
+
+
+def orders_signed_by(session: Session, keys: Collection[int]) -> set[int]:
+    """Return the numbers of the orders that these keys sign."""
+    if not keys:
+        return set()
+    signed = select(voucher_order.c.number).where(voucher_order.c.key_id.in_(keys))
+    return set(session.scalars(signed))

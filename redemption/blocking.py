@@ -9,9 +9,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from issuance.desks import CarnetsMissing
-from issuance.hand_outs import CarnetUnknown, StockLapsed, mark_handed_out
+from issuance.hand_outs import CarnetUnknown, mark_handed_out
 from issuance.models import carnet, handed_out, voucher
-from issuance.orders import OrderRow, circulating_gate, order_row, stock_gate
+from issuance.orders import OrderRow, StockLapsed, circulating_gate, order_row, stock_gate
 from ledger import gates
 from ledger.accounts import account_name
 from ledger.attempts import Act, Answer, perform
@@ -137,19 +137,21 @@ def block_stock(session: Session, request: BlockStock, *, by: str, now: Moment) 
         # Alone with the stock: a drawer is blocked whole, whatever a desk does meanwhile.
         if gates.take(session, stock_gate(order.number)).closed_by is not None:
             raise StockLapsed(order.number)
-        serials = session.scalars(
+        in_stock = (
             select(voucher.c.serial)
             .outerjoin(handed_out, handed_out.c.serial == voucher.c.serial)
             .where(
                 voucher.c.carnet.between(request.first_carnet, request.last_carnet),
                 handed_out.c.serial.is_(None),
             )
-            .order_by(voucher.c.carnet, voucher.c.rank)
-        ).all()
-        if not serials:
+        )
+        # Counted first: an order can have a million passes, and none of them is needed to say no.
+        count = session.scalar(select(func.count()).select_from(in_stock.subquery())) or 0
+        if not count:
             raise NothingInStock(request.first_carnet, request.last_carnet)
-        if len(serials) > PASSES_MAX:
-            raise RangeTooLong(len(serials), PASSES_MAX)
+        if count > PASSES_MAX:
+            raise RangeTooLong(count, PASSES_MAX)
+        serials = session.scalars(in_stock.order_by(voucher.c.carnet, voucher.c.rank)).all()
         rows = presented.passes(session, serials)
         facts = {
             "count": len(serials),

@@ -165,6 +165,8 @@ def replace_hand_out(
     act = Act(request.id, "replace_hand_out", by, now)
 
     def done() -> None:
+        # A key is revoked alone: its entry lists every order that it signs.
+        gates.hold(session, [gates.REFERENCE])
         gave = _gave(session, request.hand_out)
         desk = gave["desk"]
         if request.desk not in (None, desk):
@@ -302,13 +304,17 @@ def given_of_words(session: Session, first: str, second: str) -> list[Given]:
     return found
 
 
-def the_one_left(found: Iterable[Given]) -> Given:
-    """Return the only one of these that has passes left, the last if none has, or raise `SeveralHandOuts`."""
+def the_only_one(found: Iterable[Given]) -> Given:
+    """Return the only one of these, or the last where none has passes left; else raise `SeveralHandOuts`.
+
+    Of several, that one alone has passes left says nothing: it may be someone else's, and the
+    person's own be used or replaced already.
+    """
     every = list(found)
     left = [given for given in every if given.unused]
-    if len(left) > 1:
+    if left and len(every) > 1:
         raise SeveralHandOuts(tuple(str(given.id) for given in left))
-    return (left or every)[-1]
+    return every[-1]
 
 
 def _given(session: Session, carnets: list[int]) -> list[Given]:

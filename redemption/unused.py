@@ -3,7 +3,7 @@
 A line is what one hand-out took from one carnet, so that a carnet given to two people is two
 lines.  Nobody is named: a desk knows whom it gave a carnet to only if it wrote that down itself.
 What cannot be used any more, lapsed, blocked, replaced or past its last workshop day, is in no line:
-a call would help nobody.
+a call would help nobody.  Nor is what was given again to someone who used other passes: they came.
 """
 
 from collections.abc import Collection, Sequence
@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, select
 from sqlalchemy.orm import Session
 
 from funding.models import tranche
@@ -33,6 +33,7 @@ class UnusedCarnet(NamedTuple):
     handed_out_on: date
     left: int
     use_by: date
+    programme: str
 
 
 def unused_carnets(
@@ -42,7 +43,8 @@ def unused_carnets(
 
     Of these desks only, where they are told.  A use that was undone is no use.
     """
-    use_by = _open_tranches(session, on)
+    programmes = dict(session.execute(select(tranche.c.number, tranche.c.programme)).all())
+    use_by = _open_tranches(session, programmes, on)
     since = on - timedelta(weeks=weeks)
     at_desk = [] if desks is None else [_brought_to(desks)]
     closed = _lapsed(session)
@@ -54,27 +56,31 @@ def unused_carnets(
         )
         if circulating_gate(row.order_number) not in closed
     ]
-    where = _desks(session, [row.entry_id for row in rows])
+    told = _told(session, [row.entry_id for row in rows])
+    came = _came(session, set(told.values()))
     found = [
         UnusedCarnet(
-            where[row.entry_id],
+            told[row.entry_id].desk,
             row.carnet,
             row.occurred_on,
             row.left,
             use_by[row.tranche],
+            programmes[row.tranche],
         )
         for row in rows
-        if desks is None or where[row.entry_id] in desks
+        if desks is None or told[row.entry_id].desk in desks
+        if row.entry_id not in came
     ]
     return sorted(found, key=lambda u: (u.handed_out_on, u.carnet, u.desk))
 
 
-def _open_tranches(session: Session, on: date) -> dict[int, date]:
-    """Return the tranches whose passes can be used on a day, with the use-by in force."""
-    numbers = set(session.scalars(select(tranche.c.number)))
+def _open_tranches(
+    session: Session, tranches: Collection[int], on: date
+) -> dict[int, date]:
+    """Return those of the tranches whose passes can be used on a day, with the use-by in force."""
     return {
         number: dates.use_by
-        for number, dates in calendars_in_force(session, numbers).items()
+        for number, dates in calendars_in_force(session, set(tranches)).items()
         if dates.tolerance_until >= on
     }
 
@@ -90,14 +96,9 @@ def _brought_to(desks: Collection[str]) -> ColumnElement[bool]:
     )
 
 
-def _waiting(
-    session: Session,
-    tranches: Collection[int],
-    since: date,
-    kind: str,
-    *where: ColumnElement[bool],
-) -> Sequence[Any]:
-    given, spend, undo = entry.alias("given"), entry.alias("spend"), entry.alias("undo")
+def _spent() -> tuple[Any, ColumnElement[bool]]:
+    """Return the entries that ended passes, and how one is joined to its pass: none that was undone."""
+    spend, undo = entry.alias("spend"), entry.alias("undo")
     undone = exists().where(
         undo.c.uses == "undo",
         undo.c.subject == spend.c.subject,
@@ -106,6 +107,17 @@ def _waiting(
     held = and_(
         spend.c.uses == "spend", spend.c.subject == voucher.c.serial, ~undone
     )  # one at most: each of the others was undone
+    return spend, held
+
+
+def _waiting(
+    session: Session,
+    tranches: Collection[int],
+    since: date,
+    kind: str,
+    *where: ColumnElement[bool],
+) -> Sequence[Any]:
+    given, (spend, held) = entry.alias("given"), _spent()
     left = func.sum(case((spend.c.id.is_(None), 1), else_=0))
     used = func.sum(case((spend.c.kind == "redeemed", 1), else_=0))
     return session.execute(
@@ -139,12 +151,50 @@ def _waiting(
     ).all()
 
 
-def _desks(session: Session, acts: Sequence[UUID]) -> dict[UUID, str]:
-    """Return the desk of each of these hand-outs, as its entry tells it."""
-    found: dict[UUID, str] = {}
+class _Gift(NamedTuple):
+    """An act that gave passes: its desk, and the hand-out that it goes back to, which may be itself."""
+
+    act: UUID
+    desk: str
+    first: UUID
+
+
+def _told(session: Session, acts: Sequence[UUID]) -> dict[UUID, _Gift]:
+    """Return what the entries of these acts tell, by act."""
+    found: dict[UUID, _Gift] = {}
     wanted = sorted(set(acts))
     for start in range(0, len(wanted), FOUND_AT_ONCE):
         some = wanted[start : start + FOUND_AT_ONCE]
-        rows = session.execute(select(entry.c.id, entry.c.body).where(entry.c.id.in_(some)))
-        found |= {act: canonical.decode(body)["facts"]["desk"] for act, body in rows}
+        rows = session.execute(
+            select(entry.c.id, entry.c.kind, entry.c.body).where(entry.c.id.in_(some))
+        )
+        for act, kind, body in rows:
+            facts = canonical.decode(body)["facts"]
+            first = UUID(facts["hand_out"]) if kind == REPLACEMENT else act
+            found[act] = _Gift(act, facts["desk"], first)
     return found
+
+
+def _came(session: Session, gifts: Collection[_Gift]) -> set[UUID]:
+    """Return those of these acts whose person used a pass that another act gave them.
+
+    A person is a hand-out and each replacement that goes back to it.
+    """
+    again = select(entry.c.id).where(entry.c.kind == REPLACEMENT)
+    came = {gift.first for gift in _told(session, _used(session, again)).values()}
+    firsts = sorted({gift.first for gift in gifts if gift.first != gift.act})
+    for start in range(0, len(firsts), FOUND_AT_ONCE):
+        came |= set(_used(session, firsts[start : start + FOUND_AT_ONCE]))
+    return {gift.act for gift in gifts if gift.first in came}
+
+
+def _used(session: Session, acts: Select[tuple[UUID]] | list[UUID]) -> Sequence[UUID]:
+    """Return those of these acts that gave a pass which was used."""
+    spend, held = _spent()
+    return session.scalars(
+        select(handed_out.c.entry_id)
+        .join(voucher, voucher.c.serial == handed_out.c.serial)
+        .join(spend, held)
+        .where(handed_out.c.entry_id.in_(acts), spend.c.kind == "redeemed")
+        .distinct()
+    ).all()

@@ -184,12 +184,18 @@ def told(no: Refusal) -> str:
     return f"{MESSAGES.refusal(no.code, facts_of(no))} [{no.code}]"
 
 
-def conclude(answer: Answer, sentence: str, **facts: Any) -> Answer:
-    """Print what was done, or leave with the refusal's sentence and exit code 1."""
+def must(answer: Answer) -> Answer:
+    """Go on with what was accepted, or leave with the refusal's sentence and exit code 1."""
     if not answer.accepted:
         sentence = MESSAGES.refusal(answer.code, answer.facts)
         click.echo(f"{sentence} [{answer.code}]", err=True)
         sys.exit(1)
+    return answer
+
+
+def conclude(answer: Answer, sentence: str, **facts: Any) -> Answer:
+    """Print what was done, or leave with the refusal's sentence and exit code 1."""
+    must(answer)
     click.echo(_(sentence, **facts))
     return answer
 

@@ -5,11 +5,11 @@ from typing import Any
 import click
 from msgspec.structs import astuple
 
-from app.cli.frame import BY, Place, _, as_json, conclude, print_rows, with_place
+from app.cli.frame import BY, Place, _, as_json, conclude, must, print_rows, with_place
 from issuance import queries
 from issuance.desks import Deliver, OpenDesk, deliver, open_desk
 from issuance.hand_outs import HandOut
-from issuance.making import pieces, pieces_left, signed_ahead, write_piece
+from issuance.making import pieces_left, signed_ahead, write_piece
 from issuance.orders import (
     ActivateOrder,
     PlaceOrder,
@@ -59,22 +59,21 @@ def _make(place: Place, number: int) -> None:
     signer = place.instance.signer(place.code)
     with place.begin(read_only=True) as session:
         found = order_row(session, number)
-        # Of an order that is made, the last piece is asked for again: its answer says the same.
-        left = pieces_left(session, found) or [pieces(found) - 1]
-    answers = []
+        left = pieces_left(session, found)
     with click.progressbar(length=found.carnets, label=_("Fabrication")) as bar:
         bar.update(max(0, found.carnets - len(left) * PIECE))
         for signed in signed_ahead(found, left, signer):
             with place.begin() as session:
-                answers.append(write_piece(session, found, signed, by=BY, now=place.now))
+                answer = write_piece(session, found, signed, by=BY, now=place.now)
+            must(answer)
             bar.update(signed.last_carnet - signed.first_carnet + 1)
-    conclude(
-        answers[-1],
+    told = _(
         "Carnets {first} à {last} fabriqués ({count} pass).",
         first=found.first_carnet,
         last=found.first_carnet + found.carnets - 1,
         count=found.carnets * found.carnet_size,
     )
+    click.echo(told)
 
 
 @order.command(

@@ -15,7 +15,7 @@ from redemption.replacing import (
     given_of_carnet,
     given_of_words,
     replace_hand_out,
-    the_one_left,
+    the_only_one,
 )
 
 
@@ -51,7 +51,7 @@ def replace(
     signer = place.instance.signer(place.code)
     with place.begin(read_only=True) as session:
         found = _found(session, carnet, words, hand_out)
-    asked = ReplaceHandOut(new_id(), the_one_left(found).id, desk, reason)
+    asked = ReplaceHandOut(new_id(), the_only_one(found).id, desk, reason)
     with place.begin() as session:
         answer = replace_hand_out(
             session,

@@ -983,6 +983,8 @@ class Replay:
             raise Wrong("made_twice")
         if self.stopped.get(order.number, self.now) < self.now - AT_ONCE:
             raise Wrong("made_by_revoked_key")
+        if "stock" in order.lapsed:
+            raise Wrong("made_after_lapse")
         self._list(
             f, [order.serial(self.departement, place) for place in range(first, end)]
         )
@@ -2244,6 +2246,7 @@ SENTENCES = {
     "envelope_exceeded": ("commande plus que l'enveloppe de la tranche {t}", "orders more than the envelope of tranche {t}"),
     "carnets_exist": ("numérote des carnets qui existent", "numbers carnets that exist already"),
     "made_twice": ("fabrique des pass hors de la commande, ou une seconde fois", "makes passes outside the order, or a second time"),
+    "made_after_lapse": ("fabrique des pass d'une commande dont le stock est périmé", "makes passes of an order whose stock has lapsed"),
     "made_by_revoked_key": ("fabrique des pass d'une commande dont la clé était révoquée", "makes passes of an order whose key was revoked"),
     "other_passes": ("ne porte pas sur les {n} pass que donne le rejeu", "is not about the {n} passes that the replay gives"),
     "active_too_early": ("active une commande qui n'est pas toute fabriquée", "activates an order that is not wholly made"),

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath
@@ -17,6 +17,7 @@ from app.pages.frame import (
     again,
     form_of,
     go,
+    now_of,
     number_of,
     page,
     reading,
@@ -25,9 +26,10 @@ from app.pages.frame import (
 )
 from app.pages.visitors import NoSuchRoom
 from app.people.roles import Action
-from app.works.asking import Work, latest
+from app.works.asking import Work, unfinished
 from app.works.order_making import KIND, ask_making
 from funding.queries import TrancheLeft, tranches_with_money_left
+from issuance.keys import revocations
 from issuance.orders import (
     CARNETS_MAX,
     ActivateOrder,
@@ -36,13 +38,13 @@ from issuance.orders import (
     order_row,
     place_order,
 )
-from issuance.queries import OrderLine, order_lines
+from issuance.queries import OrderLine, order_lines, orders_signed_by
 from ledger.attempts import Answer as Told
 from ledger.moments import Moment
 
-WORKS_SEEN = 50
-
-Step = Literal["making", "unmade", "not_active", "specimen", "active"]
+Step = Literal[
+    "making", "unmade", "revoked", "not_active", "specimen", "active", "replacement"
+]
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,16 @@ class Shown:
 
     line: OrderLine
     work: Work | None
+    revoked: bool
 
     @property
     def step(self) -> Step:
-        """What it waits for."""
+        """What it waits for, or what it is."""
+        if self.line.replacement:
+            return "replacement"
         if self.line.made < self.line.carnets:
-            return "making" if self.work is not None else "unmade"
+            unmade: Step = "revoked" if self.revoked else "unmade"
+            return "making" if self.work is not None else unmade
         if self.line.specimen:
             return "specimen"
         return "active" if self.line.commitment_number is not None else "not_active"
@@ -126,7 +132,7 @@ class Orders(Controller):
     ) -> Answer:
         """Have what is missing of an order made, where its making had stopped."""
         which = act_id(await form_of(request))
-        order = await asyncio.to_thread(_one, request, number)
+        order = await asyncio.to_thread(_one, request, number, Action.ORDER)
         by = str(visitor_of(request).session.person)
         if order.work is not None:
             return go(f"/{departement}/travaux/{order.work.id}")
@@ -146,7 +152,7 @@ class Orders(Controller):
     ) -> Answer:
         """Record the commitment number of an order: its passes are good from now on."""
         fields = await form_of(request)
-        order = await asyncio.to_thread(_one, request, number)
+        order = await asyncio.to_thread(_one, request, number, Action.ACTIVATE_ORDER)
         by = str(visitor_of(request).session.person)
         typed = fields.get("commitment", "")
         asked = ActivateOrder(act_id(fields), number, typed)
@@ -181,28 +187,30 @@ def _offered(request: Asked) -> list[TrancheLeft]:
     """Return the tranches that this visitor may order carnets of."""
     visitor = visitor_of(request)
     with reading(request) as session:
-        found = tranches_with_money_left(session)
+        found = tranches_with_money_left(session, on=now_of(request).day)
     return [t for t in found if visitor.sees(Action.ORDER, t.programme)]
 
 
-def _shown(session: Session, request: Asked, number: int | None = None) -> list[Shown]:
+def _shown(
+    session: Session,
+    request: Asked,
+    number: int | None = None,
+    action: Action = Action.SEE_ORDERS,
+) -> list[Shown]:
     visitor = visitor_of(request)
-    under_way: dict[Any, Work] = {
-        work.request["order"]: work
-        for work in reversed(latest(session, KIND, most=WORKS_SEEN))
-        if work.finished_at is None
-    }
+    under_way = {work.request["order"]: work for work in unfinished(session, KIND)}
+    stopped = orders_signed_by(session, revocations(session).keys())
     return [
-        Shown(line, under_way.get(line.number))
+        Shown(line, under_way.get(line.number), line.number in stopped)
         for line in order_lines(session, number)
-        if visitor.sees(Action.SEE_ORDERS, line.programme)
+        if visitor.sees(action, line.programme)
     ]
 
 
-def _one(request: Asked, number: int) -> Shown:
-    """Return an order that this visitor may see, or raise `NoSuchRoom`."""
+def _one(request: Asked, number: int, action: Action = Action.SEE_ORDERS) -> Shown:
+    """Return an order of which this visitor may do this, or raise `NoSuchRoom`."""
     with reading(request) as session:
-        found = _shown(session, request, number)
+        found = _shown(session, request, number, action)
     if not found:
         raise NoSuchRoom
     return found[0]

@@ -7,6 +7,7 @@ from litestar import Controller, Response, get, post
 from sqlalchemy.orm import Session
 
 from app.errors import language_of
+from app.pages.carnet_numbers import carnet_typed
 from app.pages.frame import (
     Answer,
     Asked,
@@ -14,7 +15,6 @@ from app.pages.frame import (
     acting,
     again,
     form_of,
-    number_of,
     page,
     reading,
     serving_of,
@@ -42,10 +42,7 @@ class Prescriber(Controller):
         typed = request.query_params.get("carnet", "").strip()
         if not typed:
             return page(request, "hand_out_1.html", typed="")
-        digits = "".join(
-            c for c in typed.split("-")[1 if "-" in typed else 0] if c.isdigit()
-        )
-        found = _in_hand(request, digits)
+        found = _in_hand(request, typed)
         if found is None:
             return _unknown(request, typed)
         return page(request, "hand_out_2.html", carnet=found, typed={}, **_choices())
@@ -92,9 +89,9 @@ class Prescriber(Controller):
         )
 
 
-def _in_hand(request: Asked, digits: str) -> InHand | None:
+def _in_hand(request: Asked, typed: str) -> InHand | None:
     """Return a carnet of a programme that this visitor hands out for; another one is not there."""
-    number = number_of(digits)
+    number = carnet_typed(visitor_of(request).departement, typed)
     if number is None:
         return None
     with reading(request) as session:

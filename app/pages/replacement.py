@@ -8,6 +8,7 @@ from litestar import Controller, Response, get, post
 from sqlalchemy.orm import Session
 
 from app.errors import language_of
+from app.pages.carnet_numbers import carnet_typed
 from app.pages.frame import (
     Answer,
     Asked,
@@ -15,7 +16,6 @@ from app.pages.frame import (
     acting,
     again,
     form_of,
-    number_of,
     page,
     reading,
     sentence,
@@ -25,6 +25,7 @@ from app.pages.frame import (
 from app.pages.visitors import Visitor
 from app.people.roles import MAY, Action
 from issuance.hand_outs import CarnetUnknown
+from issuance.queries import in_hand
 from ledger.attempts import Answer as Told
 from ledger.moments import Moment
 from ledger.refusal import Refusal
@@ -57,11 +58,12 @@ class Replacement(Controller):
         if not any(typed.values()):
             return page(request, "replace_1.html", typed=typed)
         try:
-            return _step_2(request, _found(request, typed))
+            found, several = _found(request, typed)
         except Refusal as no:
             field = "carnet" if typed["carnet"] else "mot1"
             errors = {field: sentence(request, no)}
             return again(request, "replace_1.html", errors, typed=typed)
+        return page(request, "replace_2.html", **_shown(found, several=several))
 
     @post("/", opt={"door": Action.REPLACE})
     async def replace(self, request: Asked) -> Answer:
@@ -97,25 +99,28 @@ class Replacement(Controller):
         return page(request, "replace_3.html", new=told.facts)
 
 
-def _found(request: Asked, typed: dict[str, str]) -> list[Given]:
-    """Return the hand-outs that this visitor may make again, or raise why there is none."""
+def _found(request: Asked, typed: dict[str, str]) -> tuple[list[Given], bool]:
+    """Return the hand-outs that this visitor may make again, and whether others are of the same paper.
+
+    Raises why there is none.
+    """
     visitor = visitor_of(request)
     with reading(request) as session:
         if typed["carnet"]:
-            part = typed["carnet"].split("-")[1 if "-" in typed["carnet"] else 0]
-            number = number_of("".join(c for c in part if c.isdigit()))
-            if number is None:
+            number = carnet_typed(visitor.departement, typed["carnet"])
+            known = None if number is None else in_hand(session, number)
+            if known is None or not visitor.sees(Action.REPLACE, known.programme):
                 raise CarnetUnknown(typed["carnet"])
-            every = given_of_carnet(session, number)
+            every = given_of_carnet(session, known.number)
         else:
             every = given_of_words(session, typed["mot1"], typed["mot2"])
     seen = [given for given in every if visitor.sees(Action.REPLACE, given.programme)]
     if not seen:
-        raise CarnetUnknown(typed["carnet"]) if typed["carnet"] else WordsUnknown
+        raise WordsUnknown
     own = [given for given in seen if _desk(visitor, given) in (None, given.desk)]
     if not own:
         raise HandedOutElsewhere(seen[0].desk)
-    return own
+    return own, len(every) > 1
 
 
 def _given(request: Asked, typed: str) -> Given:
@@ -146,16 +151,14 @@ def _desk(visitor: Visitor, given: Given) -> str | None:
     return None if None in desks else desks[0]
 
 
-def _step_2(request: Asked, found: list[Given]) -> Response[str]:
-    return page(request, "replace_2.html", **_shown(found))
-
-
 def _again(request: Asked, errors: dict[str, str], given: Given) -> Response[str]:
-    return again(request, "replace_2.html", errors, **_shown([given]))
+    return again(request, "replace_2.html", errors, **_shown([given], several=False))
 
 
-def _shown(found: list[Given]) -> dict[str, Any]:
+def _shown(found: list[Given], *, several: bool) -> dict[str, Any]:
+    """Return what step 2 shows; of `several`, one is chosen, even where one alone has passes left."""
     return {
+        "several": several,
         "left": [given for given in found if given.unused],
         "replaced_by": sorted({n for given in found for n in given.replaced_by}),
         "losses": get_args(Loss),

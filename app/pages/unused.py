@@ -15,11 +15,12 @@ class UnusedRoom(Controller):
 
     @get("/", opt={"door": Action.HAND_OUT}, sync_to_thread=True)
     def unused(self, request: Asked) -> Response[str]:
-        """List the carnets of this visitor's own desks; another's are not told."""
-        desks = visitor_of(request).desks
+        """List the carnets of this visitor's own desks and programmes; another's are not told."""
+        visitor = visitor_of(request)
         weeks = serving_of(request).instance.settings.unused_weeks
         with reading(request) as session:
-            found = unused_carnets(
-                session, weeks=weeks, on=now_of(request).day, desks=desks
+            waiting = unused_carnets(
+                session, weeks=weeks, on=now_of(request).day, desks=visitor.desks
             )
-        return page(request, "unused.html", found=found, weeks=weeks, desks=desks)
+        found = [u for u in waiting if visitor.sees(Action.HAND_OUT, u.programme)]
+        return page(request, "unused.html", found=found, weeks=weeks, desks=visitor.desks)

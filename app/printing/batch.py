@@ -26,7 +26,7 @@ from uuid import UUID
 
 import msgspec
 
-from app.durable import NO_ROOM, DiskFull, private_file
+from app.durable import NO_ROOM, private_file
 from app.printing.content import Content, Logos
 from app.printing.documents import File, Job, as_told, file_names, render
 from app.printing.templates import Template
@@ -86,8 +86,21 @@ class PrintNotWritten(Refusal):
     why: str
 
 
+@dataclass(eq=False)
+class PrintDiskFull(Refusal):
+    """No room is left; what was written before stays in the folder, for the same command to go on."""
+
+    code = "print_disk_full"
+
+    path: str
+
+
 class Plan(msgspec.Struct, frozen=True):
-    """What a batch is: all that its files follow from, but the keys."""
+    """What a batch is: all that its files follow from, but the private keys.
+
+    `key` is the public key of the order's, in hexadecimal: a folder made by another place, whose
+    keys bear the same numbers, is another batch.
+    """
 
     batch: UUID
     at: datetime
@@ -98,6 +111,7 @@ class Plan(msgspec.Struct, frozen=True):
     carnet_size: int
     kind: Kind
     key_id: int
+    key: str
     template: str
     template_version: int
     template_sha256: str
@@ -130,11 +144,21 @@ class Plan(msgspec.Struct, frozen=True):
             **told,
         )
 
-    def continues(self, other: "Plan") -> bool:
-        """Tell whether this asks for the batch that the other began: places and telephones may have changed since."""
+    def continues(self, other: "Plan", *, whole: bool) -> bool:
+        """Tell whether this asks for the batch that the other began: places and telephones may have changed since.
+
+        Who pays, and what the sheets are set with, may have changed only where the other is whole:
+        what is still to be made would not say who pays today, or would not be as the rest is.
+        """
         ours, theirs = msgspec.structs.asdict(self), msgspec.structs.asdict(other)
         since = ("batch", "at", "content", "typst")
-        return all(ours[name] == theirs[name] for name in ours if name not in since)
+        same = all(ours[name] == theirs[name] for name in ours if name not in since)
+        return same and (whole or self.today == other.today)
+
+    @property
+    def today(self) -> tuple[object, ...]:
+        """What must still hold on the day when a batch goes on."""
+        return self.content.publicity, self.content.funders, self.typst
 
     def units(self) -> Iterator[range]:
         """Yield the carnets of each document."""
@@ -228,6 +252,10 @@ class Folder:
     def close(self) -> str:
         """Write the manifest once every file is on the disk, if it is not there; return its SHA-256."""
         if self.promised:
+            # What was made again is on the disk before anyone says so; the notes may have outlived
+            # the manifest by an interruption.
+            os.sync()
+            (self.path / UNDER_WAY).unlink(missing_ok=True)
             return sha256((self.path / MANIFEST).read_bytes()).hexdigest()
         files = [
             {"bytes": k.bytes, "name": k.name, "sha256": k.sha256}
@@ -246,7 +274,7 @@ class Folder:
 def opened(path: Path, plan: Plan) -> Iterator[Folder]:
     """Give the folder of a batch, new or taken up; no other process has it meanwhile.
 
-    Raises `PrintFolderTaken`, `PrintUnderWay`, `DiskFull`, `PrintNotWritten`.
+    Raises `PrintFolderTaken`, `PrintUnderWay`, `PrintDiskFull`, `PrintNotWritten`.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -259,9 +287,11 @@ def opened(path: Path, plan: Plan) -> Iterator[Folder]:
             yield _found(path, plan) or _begun(path, plan)
         finally:
             os.close(held)
+    except BrokenPipeError:  # of whoever reads what the command says: the folder is well
+        raise
     except OSError as no:
         if no.errno in NO_ROOM:
-            raise DiskFull(str(path)) from None
+            raise PrintDiskFull(str(path)) from None
         raise PrintNotWritten(str(path), no.strerror or str(no)) from None
 
 
@@ -276,23 +306,28 @@ def _begun(path: Path, plan: Plan) -> Folder:
 def _found(path: Path, asked: Plan) -> Folder | None:
     """Return the batch that a folder holds, whole or under way; None where it holds none."""
     manifest, journal = path / MANIFEST, path / UNDER_WAY
+    torn = None
     try:
         if manifest.exists():
             told = json.loads(manifest.read_bytes())
             plan, files = msgspec.convert(told["plan"], Plan), told["files"]
             kept = [msgspec.convert(list(_in_order(each)), Kept) for each in files]
         elif journal.exists():
-            first, *lines = journal.read_bytes().split(b"\n")
+            noted = journal.read_bytes()
+            # What follows the last end of a line was torn by what interrupted it.
+            torn = noted.rfind(b"\n") + 1
+            first, *lines = noted[:torn].split(b"\n")[:-1]
             plan = msgspec.json.decode(first, type=Plan)
-            # The last one is empty, or torn by what interrupted it.
-            kept = [msgspec.json.decode(line, type=Kept) for line in lines[:-1]]
+            kept = [msgspec.json.decode(line, type=Kept) for line in lines]
         else:
             return None
     except (ValueError, KeyError, TypeError):
         raise PrintFolderTaken(str(path)) from None
-    if not asked.continues(plan):
+    if not asked.continues(plan, whole=manifest.exists()):
         raise PrintFolderTaken(str(path))
     path.chmod(0o700)
+    if torn is not None:  # the next note begins a line of its own
+        os.truncate(journal, torn)
     return Folder(path, plan, manifest.exists(), {k.name: k for k in kept})
 
 

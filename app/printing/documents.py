@@ -1,18 +1,16 @@
-"""The files of a few carnets, made by a process that touches no database and holds no key.
+"""The files of a few carnets, made of what they say: no database and no key is needed here.
+
+Other processes make them; where there are few, the command itself does.
 
 Each kind of batch has its own: sheets to cut (one PDF), QR codes for a print shop (SVG), or a
 page and a PDF a carnet, to show on a telephone and to send by e-mail.
 """
 
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
-from jinja2 import Environment, StrictUndefined, select_autoescape
 
-from app.printing.publicity import EMBLEM
 from app.printing.templates import Template
 from issuance.printed import PrintedPass
 from issuance.words import words_of
@@ -40,9 +38,6 @@ class File(NamedTuple):
 
 def render(job: Job) -> list[File]:
     """Return the files of a job; the same job gives the same bytes."""
-    if threading.current_thread() is threading.main_thread():
-        # Whoever interrupts a batch interrupts its parent, which ends the others.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
     return list(_MAKERS[job.template.kind](job))
 
 
@@ -100,22 +95,14 @@ def _shop(job: Job) -> Iterator[File]:
 
 
 def _phone(job: Job) -> Iterator[File]:
-    page = _environment.from_string(job.template.files["page.html"].decode())
-    emblem = EMBLEM.read_text("utf-8")
     for made in job.carnets:
         carnet = told(made)
         whole = {**job.content, "carnets": [carnet]}
-        shown = page.render(**job.content, carnet=carnet, emblem=emblem)
-        yield File(f"{carnet['number']}.html", shown.encode())
+        page = job.template.page(job.content, carnet)
+        yield File(f"{carnet['number']}.html", page.encode())
         yield File(f"{carnet['number']}.pdf", job.template.pdf(whole, job.logos, job.at))
 
 
-_environment = Environment(
-    autoescape=select_autoescape(default_for_string=True),
-    trim_blocks=True,
-    lstrip_blocks=True,
-    undefined=StrictUndefined,
-)
 _MAKERS: dict[str, Callable[[Job], Iterator[File]]] = {
     "pdf": _pdf,
     "shop": _shop,

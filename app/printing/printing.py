@@ -76,12 +76,12 @@ def prepare(
     """Read what the carnets say, and check that the template says what their funders ask; only reads.
 
     Raises `NotFound`, `NotInOrder`, `KeysLocked`, `SigningKeyRevoked`, `TemplateWrong`,
-    `EuBlockMissing`, `EuBlockSmaller`.
+    `EuBlockMissing`, `EuBlockSmaller`, `CommuneUnknown`.
     """
     order = order_row(session, asked.order)
     first, last = _range(order, asked)
     printable(session, order, first, last)
-    signer.key_of(order.key_id)
+    key = signer.key_of(order.key_id).public_key().public_bytes_raw()
     says = content(
         session,
         order,
@@ -98,6 +98,7 @@ def prepare(
         asked.logos,
         batch=new_id(),
         at=now.at.replace(microsecond=0),
+        key=key.hex(),
         departement=departement.code,
         first_carnet=first,
         last_carnet=last,
@@ -152,7 +153,7 @@ class Printing:
 def printing(prepared: Prepared, out: Path) -> Iterator[Printing]:
     """Give a batch to be made in a folder, new or taken up, that no other process has meanwhile.
 
-    Raises `PrintFolderTaken`, `PrintUnderWay`, `PrintDiffers`, `DiskFull`, `PrintNotWritten`.
+    Raises `PrintFolderTaken`, `PrintUnderWay`, `PrintDiffers`, `PrintDiskFull`, `PrintNotWritten`.
     """
     with batch.opened(out, prepared.plan) as folder:
         yield Printing(folder, prepared)

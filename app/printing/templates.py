@@ -5,8 +5,8 @@ the emblem, the wording of the publicity blocks and the type.  It is what a prin
 a template of ours that changes takes the next version, and a test holds it to that.
 
 A département may have a template of its own, in a folder.  Before a batch, its first carnet is
-set and asked what stands on it: a tranche with money of the European Union is refused a template
-that lacks the Union's block, or that makes a logo larger.
+set and asked what stands on it, on paper and on the page for a telephone: a tranche with money of
+the European Union is refused a template that lacks the Union's block, or that makes a logo larger.
 """
 
 import json
@@ -14,11 +14,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
+from html import unescape
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import msgspec
 import typst
+from jinja2 import StrictUndefined, TemplateError, select_autoescape
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from app.printing.publicity import BLOCKS, EMBLEM, Block
 from issuance.printed import Kind
@@ -31,6 +34,7 @@ FONTS = HOME / "fonts"
 SHARED = {"common.typ": FOLDER / "common.typ", EMBLEM.name: EMBLEM}
 # A logo fills its box to the last tenth of a millimetre, which rounding may exceed.
 SLACK_MM = 0.05
+PAGE = "page.html"
 FILES_MAX = 40
 BYTES_MAX = 4_000_000
 
@@ -107,17 +111,29 @@ class Template:
         """
         return compiled(self._sources(content, logos), timestamp=at, pdf_standards="ua-1")
 
+    def page(self, content: Mapping[str, Any], carnet: Mapping[str, Any]) -> str:
+        """Return the page of one carnet, to show on a telephone; raises `jinja2.TemplateError` and what its words do."""
+        page = _environment.from_string(self.files[PAGE].decode())
+        return page.render(**content, carnet=carnet, emblem=EMBLEM.read_text("utf-8"))
+
     def check(
         self, content: Mapping[str, Any], logos: Mapping[str, bytes], asked: list[Block]
     ) -> None:
         """Set one carnet and raise unless each block asked for stands on it, and no logo is larger.
 
-        Raises `TemplateWrong`, `EuBlockMissing`, `EuBlockSmaller`.
+        `content` holds the carnet, as for `pdf`.  Raises `TemplateWrong`, also where it can be
+        set but not as the PDF/UA that a batch is, `EuBlockMissing`, `EuBlockSmaller`.
         """
+        if self.kind == "phone":
+            self._check_page(content, asked)
         emblems = self._found("<publicity-eu>", content, logos)
         for block in asked:
             if block.id not in {told["id"] for told in emblems}:
                 raise EuBlockMissing(self.name, block.statement)
+        try:
+            self.pdf(content, logos, 0)
+        except typst.TypstError as no:
+            raise TemplateWrong(self.name, str(no).partition("\n")[0]) from None
         if not emblems:
             return
         # The one beside the logos; passes carry a smaller one, and no logo.
@@ -126,6 +142,17 @@ class Template:
         for logo in self._found("<publicity-logo>", content, logos):
             if logo["width"] > width or logo["height"] > height:
                 raise EuBlockSmaller(self.name, logo["name"])
+
+    def _check_page(self, content: Mapping[str, Any], asked: list[Block]) -> None:
+        try:
+            page = self.page(content, content["carnets"][0])
+        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as no:
+            raise TemplateWrong(self.name, f"{PAGE}: {no}") from None
+        for block in asked:
+            if EMBLEM.read_text("utf-8") not in page or block.statement not in unescape(
+                page
+            ):
+                raise EuBlockMissing(self.name, block.statement)
 
     def _found(
         self, label: str, content: Mapping[str, Any], logos: Mapping[str, bytes]
@@ -163,6 +190,15 @@ def compiled(sources: Mapping[str, bytes], **wanted: Any) -> bytes:  # noqa: ANN
     return cast("bytes", made)
 
 
+# A page is text to fill in: it calls nothing of ours.
+_environment = ImmutableSandboxedEnvironment(
+    autoescape=select_autoescape(default_for_string=True),
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=StrictUndefined,
+)
+
+
 @cache
 def _fonts() -> typst.Fonts:
     return typst.Fonts(include_system_fonts=False, font_paths=[str(FONTS)])
@@ -188,5 +224,7 @@ def read(folder: Path) -> Template:
         raise TemplateWrong(folder.name, f"template.json: {no}") from None
     if told.kind != "shop" and "main.typ" not in files:
         raise TemplateWrong(folder.name, "main.typ ?")
+    if told.kind == "phone" and PAGE not in files:
+        raise TemplateWrong(folder.name, f"{PAGE} ?")
     shared = {name: path.read_bytes() for name, path in SHARED.items()}
     return Template(told.name, told.version, told.kind, told.columns, shared | files)

@@ -122,6 +122,16 @@ def latest(session: Session, kind: str, *, most: int) -> list[Work]:
     return [as_work(row) for row in rows]
 
 
+def unfinished(session: Session, kind: str) -> list[Work]:
+    """Return the works of a kind that are not finished, in the order in which they were asked for."""
+    rows = session.execute(
+        select(*COLUMNS)
+        .where(work.c.kind == kind, work.c.finished_at.is_(None))
+        .order_by(work.c.asked_at, work.c.id)
+    )
+    return [as_work(row) for row in rows]
+
+
 def results(session: Session, which: UUID) -> list[dict[str, Any]]:
     """Return what became of each unit so far, in the order of the input."""
     bodies = session.scalars(

@@ -8,11 +8,14 @@ from sqlalchemy.orm import Session
 from app.instance import Instance
 from app.works.asking import AskWork, Work, ask
 from app.works.doing import Piece
+from issuance.keys import SigningKeyRevoked
 from issuance.making import is_made, stamp, write_piece
-from issuance.orders import OrderImpossible, OrderRow, order_row
+from issuance.orders import OrderRow, StockLapsed, order_row
 from issuance.queries import made_of
 from issuance.signing import PIECE, sign_piece
+from ledger.attempts import Answer
 from ledger.moments import Moment
+from ledger.refusal import Refusal
 
 KIND = "make_order"
 
@@ -26,6 +29,13 @@ def ask_making(
     """
     asked = {"order": order.number, "programme": programme}
     return ask(session, AskWork(which, KIND, asked, order.carnets), by=by, now=now)
+
+
+def refused(answer: Answer, order: OrderRow) -> Refusal:
+    """Return why the books did not take a piece, for whoever asked for all of them."""
+    if answer.code == StockLapsed.code:
+        return StockLapsed(order.number)
+    return SigningKeyRevoked(order.key_id)
 
 
 class OrderSteps:
@@ -48,7 +58,7 @@ class OrderSteps:
             signed = sign_piece(self._stamp, piece)
             answer = write_piece(session, self._order, signed, by=self._by, now=now)
             if not answer.accepted:
-                raise OrderImpossible(answer.code)
+                raise refused(answer, self._order)
         return Piece(min(PIECE, left))
 
     def outcome(self, session: Session) -> tuple[str | None, dict[str, Any]]:

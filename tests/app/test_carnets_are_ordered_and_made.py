@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,11 @@ from app.database import Database, FilesPlace
 from app.people.roles import Role
 from app.works.doing import Worker, do_all
 from app.works.kinds import KINDS
+from app.works.order_making import ask_making
+from funding.operations import StartProgramme, start_programme
+from funding.tranches import Calendar
 from issuance import tokens
+from issuance.keys import NewKeys, RevokeKey, new_keys, revoke_key
 from issuance.making import (
     make_piece,
     pieces,
@@ -151,7 +156,7 @@ def test_a_making_that_stopped_is_taken_up_from_the_page(house, manager):
         signer = house.world.signer
         placed = done(place_order(session, asked, signer=signer, by="test", now=house.now))
     path = f"/commandes/{placed.facts['order']}"
-    assert "La fabrication s'est arrêtée" in plain(manager.get(path).text)
+    assert "La fabrication n'est pas finie" in plain(manager.get(path).text)
     fields = {"csrf": manager.csrf, "id": str(new_id())}
     there = manager.send(f"{path}/fabrication", fields).headers["location"]
     assert there.startswith("/23/travaux/")
@@ -173,12 +178,43 @@ def test_specimens_are_ordered_and_set_nothing_aside(house, manager):
     assert "/activation" not in page
 
 
+def test_an_order_whose_key_was_revoked_stops_and_says_so(house, manager):
+    """Last of those that order here: no key is left to sign with, until new ones are made."""
+    with house.database.begin("23") as session:
+        asked = PlaceOrder(new_id(), "T1", 2)
+        signer = house.world.signer
+        placed = done(place_order(session, asked, signer=signer, by="test", now=house.now))
+        revoked = RevokeKey(new_id(), signer.voucher_key_id, "compromised")
+        done(revoke_key(session, revoked, by="test", now=house.now))
+        [line] = order_lines(session, placed.facts["order"])
+        order = order_row(session, line.number)
+        ask_making(session, new_id(), order, line.programme, by="test", now=house.now)
+    page = plain(manager.get(f"/commandes/{line.number}").text)
+    assert "En cours de fabrication" in page
+    work(house)
+    page = plain(manager.get(f"/commandes/{line.number}").text)
+    assert "La clé qui devait signer cette commande est révoquée" in page
+    assert "Reprendre la fabrication" not in page
+    with house.database.begin("23") as session:
+        new_keys(session, NewKeys(new_id()), secret=SECRET, by="test", now=house.now)
+
+
 def test_each_reads_what_is_theirs_to_read(house, manager):
     number = newest(house).number
     accounts = house.entered(house.of(Role.ACCOUNTANT))
     assert f"/23/commandes/{number}" in accounts.get("/commandes").text
     assert "/commandes/nouvelle" not in accounts.get("/commandes").text
     assert manager.get("/commandes/987654").status_code == 404
+    with house.database.begin("23") as session:
+        other = StartProgramme(new_id(), f"autre-{new_id().hex[-6:]}", "Autre programme")
+        done(start_programme(session, other, by="test", now=house.now))
+    abroad = house.entered(house.person(Role.MANAGER, programme=other.code))
+    assert abroad.get(f"/commandes/{number}").status_code == 404
+    both = house.person(Role.ACCOUNTANT, programme="tela")
+    fields = {"id": str(new_id())}
+    reader = house.entered(both)
+    fields["csrf"] = reader.csrf
+    assert reader.send(f"/commandes/{number}/fabrication", fields).status_code == 403
     assert manager.get(f"/commandes/{10**30}").status_code == 400
 
 
@@ -219,7 +255,11 @@ def test_a_command_killed_in_the_middle_is_taken_up_again(database, request, tmp
     """Killed outright while it signs ahead and writes: nobody is left behind, nothing is missing."""
     env = environment(**_where(database, request))
     with database.begin("23") as session:
-        a_world(session, envelope_cents=4_000 * 5_000, now=NOW)
+        # Ordered today, by a program with a clock of its own.
+        year = datetime.now(UTC).date() + timedelta(days=365)
+        a_world(
+            session, envelope_cents=4_000 * 5_000, now=NOW, calendar=Calendar(*[year] * 6)
+        )
     command = [str(BIN / "passnum"), "order", "place", "T1", "--carnets", "4000"]
     with (tmp_path / "said").open("wb") as said:
         first = subprocess.Popen(

@@ -11,8 +11,11 @@ import pytest
 
 from app.people.roles import Role
 from app.settings import SettingsWrong, read_settings
+from funding.operations import StartProgramme, start_programme
+from ledger.identifiers import new_id
 from tests.app.running import FEBRUARY, typed
 from tests.app.visiting import House, engine_house, house
+from tests.builders import done
 
 __all__ = ["engine_house", "house"]
 
@@ -49,6 +52,18 @@ def test_another_desk_is_not_told_of_them(house: House):
     assert "Aucun carnet n'attend" in told(other.get("/rappels").text)
 
 
+def test_another_programme_of_the_same_desk_is_not_told_either(house: House):
+    code = f"p{new_id().hex[-6:]}"
+    with house.database.begin("23") as session:
+        started = StartProgramme(new_id(), code, "Un autre")
+        done(start_programme(session, started, by="test", now=house.now))
+    house.clock.at = FEBRUARY + SIX_WEEKS
+    other = house.entered(house.person(Role.PRESCRIBER_AGENT, programme=code))
+    assert "Aucun carnet n'attend" in told(other.get("/rappels").text)
+    same = house.entered(house.person(Role.PRESCRIBER_AGENT, programme="tela"))
+    assert "Carnets jamais utilisés : 4" in told(same.get("/rappels").text)
+
+
 def test_who_does_not_hand_out_is_not_told_either(house: House):
     for role in (Role.MANAGER, Role.MEDIATOR, Role.AUDITOR):
         assert house.entered(house.of(role)).get("/rappels").status_code == 403
@@ -69,6 +84,6 @@ def test_the_command_lists_them_for_people_machines_and_spreadsheets(tmp_path):
     assert made.code == 0, made
     assert typed("unused", "--format", "json", *there).json == []
     [titles] = csv.reader(io.StringIO(typed("unused", "--format", "csv", *there).out))
-    assert titles == ["desk", "carnet", "handed_out_on", "left", "use_by"]
+    assert titles == ["desk", "carnet", "handed_out_on", "left", "use_by", "programme"]
     assert typed("unused", "--weeks", 0, *there).code == 2
     assert typed("unused", "--desk", "CAF", *there).refusal == "not_found"

@@ -13,16 +13,19 @@ from app.messages import messages
 from app.people.roles import Role
 from app.settings import read_settings
 from funding.operations import StartProgramme, start_programme
+from issuance.desks import Deliver, deliver
+from issuance.hand_outs import HandOut
 from issuance.orders import order_row
 from issuance.paper import PrintedPass, printed_passes
 from issuance.serials import Serial
 from issuance.words import words_of
 from ledger.identifiers import new_id
 from ledger.models import entry
+from redemption.hand_out import hand_out
 from redemption.replacing import given_of_carnet
 from tests.app.test_the_command_line import TODAY, Terminal, founded, run
 from tests.app.visiting import Browser, House, engine_house, house, plain
-from tests.builders import an_order, done, given
+from tests.builders import SEALER, an_order, done, given
 from tests.conftest import CREUSE
 
 __all__ = ["engine_house", "founded", "house", "run"]
@@ -114,6 +117,51 @@ def test_of_a_shared_carnet_one_person_is_chosen_and_the_other_keeps_theirs(hous
     assert told.status_code == 200
     assert replacements(house, serials) == serials[:3]
 
+    after = browser.get(f"/remplacement?carnet={number(serials)}")
+    assert "Choisissez la remise de cette personne" in words(after)
+    left = re.findall(r'type="radio" name="hand_out" value="([^"]+)"', after.text)
+    assert left == [str(other.act)], "someone else's: it is chosen, never offered alone"
+    assert 'type="hidden" name="hand_out"' not in after.text
+    new = re.findall(r'<li class="num">([^<]+)</li>', told.text)
+    assert f"/23/remplacement?carnet={Serial.parse(new[0]).carnet}" in after.text
+    assert "Une partie de ces pass a déjà été remplacée" in words(after)
+
+
+def test_what_another_desk_gave_of_the_same_carnet_is_no_reason_to_choose_alone(house):
+    with house.database.begin("23") as session:
+        serials = an_order(session, house.world, 1)
+        done(given(session, *serials[:3]))
+        carnet = number(serials)
+        done(
+            deliver(
+                session, Deliver(new_id(), "CCAS", carnet, carnet), by="x", now=house.now
+            )
+        )
+        asked = HandOut(new_id(), "CCAS", True, "attested", carnet=carnet)
+        done(hand_out(session, asked, by="desk-CCAS", now=house.now, sealer=SEALER))
+    shown = agent(house, desk="CCAS").get(f"/remplacement?carnet={carnet}")
+    assert "Choisissez la remise de cette personne" in words(shown)
+    assert len(re.findall(r'type="radio" name="hand_out"', shown.text)) == 1
+
+
+@pytest.mark.parametrize("room", ["remplacement", "remise"])
+def test_a_number_says_of_which_departement_it_is(house, lost, room):
+    browser = agent(house)
+    cover = lost[0].rpartition("-")[0]
+    for ours in (str(number(lost)), cover, lost[4], f" {lost[4].replace('-', ' - ')} "):
+        told = browser.get(f"/{room}", params={"carnet": ours})
+        assert told.status_code == 200, ours
+    for other in (
+        lost[0].replace("23-", "87-"),
+        cover.replace("23-", "87-"),
+        f"23-{number(lost)}",
+        f"{lost[0]}-1",
+        f"-{number(lost)}",
+    ):
+        told = browser.get(f"/{room}", params={"carnet": other})
+        unknown = messages("fr").refusal("carnet_unknown", {"asked": other})
+        assert (told.status_code, plain(unknown) in words(told)) == (422, True), other
+
 
 def test_another_desk_is_told_whose_it_is_and_replaces_nothing(house, lost):
     elsewhere = agent(house, desk="CCAS")
@@ -148,6 +196,13 @@ def test_what_is_of_another_programme_is_not_there(house, lost):
     assert plain(messages("fr").refusal("carnet_unknown", asked)) in words(told)
     assert "CAF" not in words(told)
     first, second = words_of(number(lost))
+    with house.database.begin("23") as session:
+        specimen = number(an_order(session, house.world, 1, specimen=True))
+        nobodys = number(an_order(session, house.world, 1))
+    for there in (specimen, nobodys, lost[0]):
+        no = stranger.get(f"/remplacement?carnet={there}")
+        unknown = messages("fr").refusal("carnet_unknown", {"asked": str(there)})
+        assert (no.status_code, plain(unknown) in words(no)) == (422, True), there
     unknown = stranger.get(f"/remplacement?mot1={first}&mot2={second}")
     assert "Aucun carnet remis ne porte ces deux mots" in words(unknown)
     forced = stranger.post("/remplacement", hand_out=str(of.id), reason="lost")
@@ -218,7 +273,11 @@ def test_a_command_finds_it_by_number_by_words_and_by_hand_out(founded):
     named = re.findall(r"[0-9a-f-]{36}", shared.err)
     assert len(named) == 2
     assert founded("replace", "--hand-out", named[1]).out.startswith("1 pass")
-    assert founded("replace", "--carnet", 2).out.startswith("1 pass"), "only one is left"
+    theirs = founded.try_("replace", "--carnet", 2)
+    assert theirs.refusal == "several_hand_outs", "what is left may be someone else's"
+    assert named[0] in theirs.err
+    assert founded("replace", "--hand-out", named[0]).out.startswith("1 pass")
+    assert founded.try_("replace", "--carnet", 2).refusal == "nothing_to_replace"
     newest = printed(founded, 5)
     assert founded("redeem", newest[0].url, "--workshop", workshop)
 

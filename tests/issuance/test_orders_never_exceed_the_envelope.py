@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from hashlib import sha256
 
 import msgspec
@@ -11,6 +12,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from funding.models import tranche_budget
+from funding.queries import calendar_in_force, tranches_with_money_left
 from issuance.making import make_piece, pieces
 from issuance.models import carnet, voucher, voucher_order
 from issuance.orders import (
@@ -265,3 +267,22 @@ def test_an_order_is_active_once_made_once_and_under_a_commitment_number(session
     assert activated(99, "ENG-1").code == "not_found"
     assert done(activated(number, " ENG-1 ")).facts["commitment_number"] == "ENG-1"
     assert activated(number, "ENG-2").code == "right_used"
+
+
+def test_no_order_is_placed_for_passes_that_could_not_be_handed_out(session):
+    world = a_world(session)
+    stop = calendar_in_force(session, 1).hand_out_stop
+    for day, specimen, code in (
+        (stop, False, "accepted"),
+        (stop + timedelta(days=1), True, "accepted"),
+        (stop + timedelta(days=1), False, "order_impossible"),
+    ):
+        request = PlaceOrder(new_id(), "T1", 1, specimen)
+        answer = place_order(
+            session, request, signer=world.signer, by="test", now=moment(day)
+        )
+        assert answer.code == code
+    assert answer.facts == {"reason": "too_late"}
+    offered = tranches_with_money_left(session, on=stop)
+    assert [t.code for t in offered] == ["T1"]
+    assert tranches_with_money_left(session, on=stop + timedelta(days=1)) == []

@@ -18,6 +18,7 @@ from issuance.keys import NewKeys, RevokeKey, keyring, new_keys, revoke_key, sig
 from issuance.models import handed_out
 from issuance.orders import ActivateOrder, activate_order, order_row
 from issuance.paper import printed_passes
+from issuance.queries import listed_orders, order_lines
 from issuance.words import words_of
 from ledger import queries
 from ledger.entries import Right
@@ -37,7 +38,7 @@ from redemption.replacing import (
     given_of_carnet,
     given_of_words,
     replace_hand_out,
-    the_one_left,
+    the_only_one,
 )
 from redemption.undoing import Undo, undo
 from tests.builders import (
@@ -426,21 +427,25 @@ def test_a_carnet_tells_whose_passes_are_left_and_what_took_their_place(opened):
             (other, moment("2020-01-20").day, "CAF", 2, 2),
         ]
         with pytest.raises(SeveralHandOuts) as several:
-            the_one_left(before)
+            the_only_one(before)
         new = done(replaced(session, world, one)).facts["first_carnet"]
         after = given_of_carnet(session, 1)
         [fresh] = given_of_carnet(session, new)
 
     assert several.value.hand_outs == (str(one), str(other))
     assert [(g.unused, g.replaced_by) for g in after] == [(0, (new,)), (2, ())]
-    assert the_one_left(after).id == other
+    with pytest.raises(SeveralHandOuts) as someone_elses:
+        the_only_one(after)
+    assert someone_elses.value.hand_outs == (str(other),)
     assert (fresh.desk, fresh.programme, fresh.unused, fresh.face_cents) == (
         "CAF",
         "tela",
         2,
         1000,
     )
-    assert the_one_left([after[0]]).id == one
+    assert the_only_one([after[0]]).id == one
+    assert the_only_one([after[1]]).id == other
+    assert the_only_one([after[0], after[0]]).unused == 0, "nothing of anyone is left"
 
 
 def test_the_two_words_of_the_stub_find_it_in_either_order(opened):
@@ -578,3 +583,35 @@ def test_a_replacement_that_races_the_lapse_comes_before_it_or_is_refused(opened
     assert lapses[0].facts["count"] == 2 * told["hand_out_lapsed"]
     with database.begin("23") as session:
         assert held(session).get("circulating", 0) == 2000 * told["accepted"]
+
+
+def test_a_replacement_waits_for_a_revocation_under_way_and_is_refused(opened):
+    database, world, _, _, one, _ = opened
+    answers = []
+
+    def ask() -> None:
+        with database.begin("23") as session:
+            answers.append(replaced(session, world, one))
+
+    thread = threading.Thread(target=ask)
+    with database.begin("23") as session:
+        revoking = RevokeKey(new_id(), world.signer.voucher_key_id, "suspected")
+        done(revoke_key(session, revoking, by="test", now=LOST))
+        thread.start()
+        time.sleep(0.4)
+    thread.join()
+
+    assert [answer.code for answer in answers] == ["signing_key_revoked"]
+
+
+def test_orders_are_listed_without_those_that_replaced_paper(opened):
+    database, world, _, _, one, _ = opened
+    with database.begin("23") as session:
+        number = done(replaced(session, world, one)).facts["order"]
+        listed = [line.number for line in order_lines(session)]
+        [line] = order_lines(session, number)
+        [placed] = order_lines(session, 1)
+        rows = [row[0] for row in listed_orders(session)]
+    assert (listed, rows) == ([1], [1])
+    assert (line.number, line.replacement, line.value_cents) == (number, True, 0)
+    assert (placed.replacement, placed.value_cents) == (False, 20_000)

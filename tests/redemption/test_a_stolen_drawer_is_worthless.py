@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 
 import pytest
+from sqlalchemy import event
 
 from app.audit import audit_departement
 from issuance.hand_outs import HandOut
@@ -119,6 +120,28 @@ def test_more_than_one_act_holds_is_refused_and_half_of_it_is_not(database, monk
         answer = blocking(session, 1, 3)
         assert (answer.code, answer.facts) == ("range_too_long", {"count": 15, "most": 10})
         done(blocking(session, 1, 2))
+
+
+def test_a_range_that_is_too_long_is_counted_and_not_read(database, monkeypatch):
+    monkeypatch.setattr("redemption.blocking.PASSES_MAX", 10)
+    told = []
+
+    def note(_connection, _cursor, statement, *_) -> None:
+        told.append(" ".join(statement.lower().split()))
+
+    with database.begin("23") as session:
+        an_order(session, a_world(session), 3)
+        engine = session.get_bind().engine
+        event.listen(engine, "before_cursor_execute", note)
+        answer = blocking(session, 1, 3)
+        refused = [s for s in told if "voucher.carnet" in s]
+        told.clear()
+        done(blocking(session, 1, 2))
+        accepted = [s for s in told if "voucher.carnet" in s]
+        event.remove(engine, "before_cursor_execute", note)
+    assert answer.code == "range_too_long"
+    assert [s.startswith("select count(") for s in refused] == [True]
+    assert [s.startswith("select count(") for s in accepted[:2]] == [True, False]
 
 
 def test_hand_outs_that_race_it_come_before_or_find_it_blocked(database):

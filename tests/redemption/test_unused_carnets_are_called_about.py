@@ -6,6 +6,8 @@ import pytest
 
 from issuance.desks import Deliver, OpenDesk, deliver, open_desk
 from issuance.hand_outs import HandOut
+from issuance.orders import order_row
+from issuance.paper import printed_passes
 from ledger.identifiers import new_id
 from redemption.blocking import BlockCarnet, block_carnet
 from redemption.hand_out import hand_out
@@ -50,7 +52,7 @@ def test_a_carnet_is_told_on_the_day_it_is_six_weeks_old_and_not_before(lived):
     assert waiting(session) == [(1, 5), (2, 5), (3, 5)]
     assert waiting(session, date(2020, 1, 27), weeks=1) == [(1, 5), (2, 5), (3, 5)]
     [first, *_] = unused_carnets(session, weeks=6, on=SIX_WEEKS_LATER)
-    assert first == UnusedCarnet("CAF", 1, GIVEN, 5, date(2020, 12, 31))
+    assert first == UnusedCarnet("CAF", 1, GIVEN, 5, date(2020, 12, 31), "tela")
 
 
 def test_one_use_takes_a_carnet_off_the_list_and_its_undoing_puts_it_back(lived):
@@ -100,6 +102,47 @@ def test_a_replaced_carnet_gives_way_to_the_one_that_took_its_place(session):
     assert (new.desk, new.handed_out_on, new.left) == ("CAF", date(2020, 2, 10), 5)
     assert new.carnet != 1
     assert waiting(session, date(2020, 3, 23), desks=["MSA"]) == []
+
+
+def again(session, world, hand_out, day: str):
+    asked = ReplaceHandOut(new_id(), hand_out, "CAF")
+    return done(
+        replace_hand_out(
+            session, asked, signer=world.signer, by="desk-CAF", now=moment(day)
+        )
+    )
+
+
+def printed(world, session, order: int) -> None:
+    made = printed_passes(order_row(session, order), world.signer, world.host)
+    world.passes |= {str(p.serial): p for p in made}
+
+
+def test_who_used_a_pass_before_the_rest_was_replaced_is_not_called(session):
+    world = a_world(session)
+    serials = an_order(session, world, 2)
+    came, never = given(session, *serials[:5]), given(session, *serials[5:])
+    scanned(session, world, a_workshop(session), *serials[:2])
+    first = again(session, world, done(came).act, "2020-02-10")
+    again(session, world, first.act, "2020-02-11")
+    new = again(session, world, done(never).act, "2020-02-10").facts["first_carnet"]
+    assert waiting(session, date(2020, 3, 30)) == [(new, 5)]
+
+
+def test_who_used_a_pass_that_replaced_another_is_not_called_for_what_came_back(session):
+    world = a_world(session)
+    serials = an_order(session, world, 1)
+    lost = done(given(session, *serials))
+    workshop = a_workshop(session)
+    scanned(session, world, workshop, serials[0])
+    new = again(session, world, lost.act, "2020-02-10").facts
+    undone = Undo(new_id(), serials[0], "wrong_pass")
+    done(undo(session, undone, device=MANAGER, now=moment("2020-02-10")))
+    later = date(2020, 3, 30)
+    assert waiting(session, later) == [(1, 1), (new["first_carnet"], 4)]
+    printed(world, session, new["order"])
+    scanned(session, world, workshop, new["serials"][0])
+    assert waiting(session, later) == []
 
 
 def test_a_desk_is_told_of_its_own_carnets_only(session):

@@ -7,6 +7,8 @@ from hashlib import sha256
 import pytest
 
 from issuance.hand_outs import HandOut
+from issuance.making import make_piece, pieces_left
+from issuance.orders import PlaceOrder, order_row, place_order
 from ledger import queries
 from ledger.identifiers import new_id
 from redemption.blocking import BlockCarnet, block_carnet
@@ -279,3 +281,19 @@ def test_the_job_is_told_what_is_due_and_nothing_once_done(opened):
         assert due_lapses(session, moment("2022-01-01").day) == due[1:]
         done(lapsing(session, "circulating"))
         assert due_lapses(session, moment("2022-01-01").day) == []
+
+
+def test_nothing_is_made_any_more_of_an_order_whose_stock_has_lapsed(session):
+    world = a_world(session, envelope_cents=2_000_000, now=moment("2020-01-06"))
+    asked = PlaceOrder(new_id(), "T1", 201)
+    start = moment("2020-01-07")
+    placed = done(place_order(session, asked, signer=world.signer, by="test", now=start))
+    order = order_row(session, placed.facts["order"])
+    done(make_piece(session, order, 0, signer=world.signer, by="test", now=start))
+    late = moment("2021-02-08")
+    done(lapse(session, Lapse(new_id(), order.number, "stock"), by="test", now=late))
+
+    answer = make_piece(session, order, 1, signer=world.signer, by="test", now=late)
+    assert (answer.code, answer.facts) == ("stock_lapsed", {"order": order.number})
+    assert pieces_left(session, order) == [1]
+    assert held(session)["stock"] == 0

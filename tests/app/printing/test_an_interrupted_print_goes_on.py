@@ -8,19 +8,21 @@ import stat
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from app.durable import DiskFull
 from app.printing import batch, documents, templates
 from app.printing import printing as press
 from app.printing.batch import (
     MANIFEST,
     UNDER_WAY,
     PrintDiffers,
+    PrintDiskFull,
     PrintFolderTaken,
     PrintNotWritten,
     PrintUnderWay,
 )
 from app.printing.printing import printing
+from app.printing.publicity import blocks
 from issuance.print_batches import batches
 from tests.app.printing.press import LOGOS, a_press, pages, prepared, printed, read
 
@@ -107,6 +109,95 @@ def test_a_note_torn_by_a_power_cut_is_no_note(database, tmp_path, small):
     made = printed(database, world, tmp_path / "lot")
 
     assert len(json.loads(made.file(MANIFEST))["files"]) == 2
+
+
+def test_a_note_torn_twice_is_still_no_note(database, tmp_path, small):
+    """What comes after a torn note begins a line of its own."""
+    world = a_press(database, 6)
+    journal = tmp_path / "lot" / UNDER_WAY
+    for documents_made in (1, 2):
+        interrupted(database, world, tmp_path / "lot", documents_made)
+        journal.write_bytes(journal.read_bytes()[:-9])
+
+    made = printed(database, world, tmp_path / "lot")
+
+    assert len(json.loads(made.file(MANIFEST))["files"]) == 3
+
+
+@pytest.mark.parametrize("changed", ["publicity", "funders", "typst"])
+def test_a_batch_goes_on_only_while_its_sheets_say_who_pays_today(
+    database, tmp_path, small, changed
+):
+    world = a_press(database, 4)
+    about = interrupted(database, world, tmp_path / "lot")
+    before = contents(tmp_path / "lot")
+    other = {"publicity": tuple(blocks()[1:2]), "funders": ("DEP",), "typst": "0"}[changed]
+    if changed == "typst":
+        plan = replace(about.plan, typst=other)
+    else:
+        plan = replace(about.plan, content=replace(about.plan.content, **{changed: other}))
+
+    with pytest.raises(PrintFolderTaken), batch.opened(tmp_path / "lot", plan):
+        pass
+    assert contents(tmp_path / "lot") == before
+
+    printed(database, world, tmp_path / "lot")
+    with batch.opened(tmp_path / "lot", plan) as whole:
+        assert whole.promised, "a batch that is whole says who paid when it was made"
+
+
+def test_places_and_telephones_may_change_while_a_batch_is_interrupted(
+    database, tmp_path, small
+):
+    world = a_press(database, 4)
+    about = interrupted(database, world, tmp_path / "lot")
+    content = replace(about.plan.content, phone=None, places=())
+
+    with batch.opened(tmp_path / "lot", replace(about.plan, content=content)) as goes_on:
+        assert goes_on.plan == about.plan
+
+
+def test_the_folder_of_another_place_is_refused_though_its_key_bears_the_same_number(
+    database, tmp_path
+):
+    world = a_press(database, 1)
+    printed(database, world, tmp_path / "lot")
+    with database.begin("23", read_only=True) as session:
+        about = prepared(session, world)
+    key = world.signer.voucher_key.public_key().public_bytes_raw().hex()
+    assert about.plan.key == key
+
+    with (
+        pytest.raises(PrintFolderTaken),
+        batch.opened(tmp_path / "lot", replace(about.plan, key="00" * 32)),
+    ):
+        pass
+
+
+def test_whoever_stops_reading_what_is_said_is_not_told_that_nothing_can_be_written(
+    database, tmp_path
+):
+    world = a_press(database, 1)
+    with database.begin("23", read_only=True) as session:
+        about = prepared(session, world)
+
+    with pytest.raises(BrokenPipeError), printing(about, tmp_path / "lot"):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
+def test_notes_that_outlived_the_manifest_are_taken_away_once_all_is_on_the_disk(
+    database, tmp_path, monkeypatch
+):
+    world = a_press(database, 1)
+    made = printed(database, world, tmp_path / "lot")
+    (made.out / UNDER_WAY).write_bytes(b"left by a power cut")
+    synced = []
+    monkeypatch.setattr(os, "sync", lambda: synced.append((made.out / UNDER_WAY).exists()))
+
+    printed(database, world, tmp_path / "lot")
+
+    assert synced == [True]
+    assert not (made.out / UNDER_WAY).exists()
 
 
 @pytest.mark.parametrize("kind", ["pdf", "shop", "phone"])
@@ -225,9 +316,11 @@ def test_a_full_disk_is_a_sentence_and_the_batch_goes_on_afterwards(
         written(path, parts)
 
     monkeypatch.setattr(batch, "private_file", full)
-    with pytest.raises(DiskFull):
+    with pytest.raises(PrintDiskFull) as no:
         printed(database, world, tmp_path / "lot")
     assert recorded(database) == []
+    assert no.value.path == str(tmp_path / "lot")
+    assert list((tmp_path / "lot").glob("*.pdf")), "what was written is kept, and is told"
 
     monkeypatch.setattr(batch, "private_file", written)
     printed(database, world, tmp_path / "lot")

@@ -6,6 +6,8 @@ from datetime import date
 from math import atan2, cos, degrees, hypot, pi, sin
 from pathlib import Path
 
+import pypdfium2
+import pypdfium2.raw as pdfium
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
@@ -34,22 +36,24 @@ GOLDEN = Path(__file__).parent / "golden"
 KINDS = ("pdf", "phone")
 
 
-def a_template(folder: Path, changed: dict[str, str] | None = None, **named) -> Path:
+def a_template(
+    folder: Path, changed: dict[str, str] | None = None, ours: str = "carnet", **named
+) -> Path:
     """A département's own template: ours, changed."""
     folder.mkdir()
-    for path in (templates.FOLDER / "carnet").iterdir():
+    for path in (templates.FOLDER / ours).iterdir():
         said = path.read_text("utf-8")
-        for ours, theirs in (changed or {}).items():
-            said = said.replace(ours, theirs)
+        for old, new in (changed or {}).items():
+            said = said.replace(old, new)
         (folder / path.name).write_text(said, "utf-8")
     if named:
-        ours = json.loads((folder / "template.json").read_text("utf-8"))
-        (folder / "template.json").write_text(json.dumps(ours | named), "utf-8")
+        about = json.loads((folder / "template.json").read_text("utf-8"))
+        (folder / "template.json").write_text(json.dumps(about | named), "utf-8")
     return folder
 
 
 WITHOUT = {
-    "for block in told.publicity { union(block, 10mm) }": "[]",
+    "stack(spacing: 1.5mm, ..unions.map(block => union(block, 10mm)))": "[]",
     "funders-row(18mm)": "[]",
 }
 
@@ -129,6 +133,7 @@ def test_in_our_templates_logos_of_any_shape_stay_within_the_emblems_size(
         ({"template.json": "{}"}, "template.json"),
         ({"template.json": '{"name": "x", "version": 1, "kind": "poster"}'}, "template.json"),
         ({"template.json": '{"name": "x", "version": 1, "kind": "pdf"}'}, "main.typ"),
+        ({"template.json": '{"name": "x", "version": 1, "kind": "phone"}', "main.typ": ""}, "page.html"),
     ],
 )  # fmt: skip
 def test_a_folder_that_holds_no_template_is_told(tmp_path, files, why):
@@ -150,6 +155,58 @@ def test_a_template_that_does_not_compile_is_told_before_anything_is_written(
     own = templates.read(a_template(tmp_path / "x", {"#show: sheet": "#show: shet"}))
 
     with database.begin("23", read_only=True) as session, pytest.raises(TemplateWrong):
+        prepared(session, world, template=own)
+
+
+def test_a_template_that_screens_cannot_read_aloud_is_told_before_anything_is_written(
+    database, tmp_path
+):
+    """It compiles, and answers what is asked of it: only the PDF/UA itself says what lacks."""
+    world = a_press(database, 1)
+    silent = {', alt: "QR code du pass " + voucher.serial': ""}
+    own = templates.read(a_template(tmp_path / "x", silent))
+
+    with (
+        database.begin("23", read_only=True) as session,
+        pytest.raises(TemplateWrong, match="PDF/UA"),
+    ):
+        prepared(session, world, template=own)
+
+
+@pytest.mark.parametrize(
+    "page", ["{{ block.statement }}", "{{ emblem | safe }}", "{% for block in publicity %}"]
+)
+def test_a_page_without_the_unions_block_is_refused_where_it_pays(database, tmp_path, page):
+    world = a_press(database, 1)
+    less = "{% for block in [] %}" if page.startswith("{%") else ""
+    own = templates.read(a_template(tmp_path / "x", {page: less}, "telephone"))
+
+    with database.begin("23", read_only=True) as session, pytest.raises(EuBlockMissing):
+        prepared(session, world, template=own)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "{% if %}",
+        "{{ nobody }}",
+        "{{ size / 0 }}",
+        "{{ size + value }}",
+        "{{ value.__class__.__mro__ }}",
+    ],
+)
+def test_a_page_that_cannot_be_filled_in_is_told_before_anything_is_written(
+    database, tmp_path, wrong
+):
+    world = a_press(database, 1)
+    own = templates.read(
+        a_template(tmp_path / "x", {"<header>": f"<header>{wrong}"}, "telephone")
+    )
+
+    with (
+        database.begin("23", read_only=True) as session,
+        pytest.raises(TemplateWrong, match="page.html"),
+    ):
         prepared(session, world, template=own)
 
 
@@ -373,11 +430,64 @@ def test_the_fullest_cover_is_still_one_page(kind):
     assert len(drawn) == (2 if kind == "pdf" else 1)
 
 
+FILLED = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 27 18"><rect width="27" height="18" fill="{}"/></svg>'
+COLOURS = {"#ff0000": (255, 0, 0), "#00ff00": (0, 255, 0), "#ff00ff": (255, 0, 255)}
+
+
+@pytest.mark.parametrize(("kind", "height"), [("pdf", 18), ("phone", 13)])
+@pytest.mark.parametrize("unions", [(0,), (0, 1), (0, 2), (0, 1, 2, 3)])
+def test_blocks_and_logos_stand_side_by_side_and_none_over_another(kind, height, unions):
+    logos = {f"logo-{n}.svg": FILLED.format(c).encode() for n, c in enumerate(COLOURS)}
+    says = {
+        **SAYS, "specimen": False, "publicity": [blocks()[n] for n in unions], "carnets": [a_carnet()],
+        "logos": [{"file": name, "name": "Logo"} for name in logos],
+    }  # fmt: skip
+    document = pypdfium2.PdfDocument(templates.own(kind).pdf(says, logos, 0))
+    [cover] = [page.render(scale=1).to_pil() for page in list(document)[:1]]
+    seen = {colour: n for n, colour in cover.getcolors(1_000_000)}
+    box = 1.5 * height * height * (72 / 25.4) ** 2
+
+    for colour in COLOURS.values():
+        assert seen[colour] == pytest.approx(box, rel=0.06), (
+            "the whole of each logo is seen"
+        )
+    # The stars and what surrounds them; the words beside are of the same blue.
+    assert seen[0, 51, 153] == pytest.approx(len(unions) * box * 0.97, rel=0.09)
+    assert len(document) == (2 if kind == "pdf" else 1)
+    for number, page in enumerate(document):
+        words = [b for b in map(bounds, page.get_objects(max_depth=9)) if b]
+        if number == 0:
+            words += [where(cover, colour) for colour in COLOURS.values()]
+        for n, (left, low, right, high) in enumerate(words):
+            for left_2, low_2, right_2, high_2 in words[:n]:
+                apart = right <= left_2 or right_2 <= left or high <= low_2 or high_2 <= low
+                assert apart, "no words over others, nor over a logo"
+    document.close()
+
+
+def where(page: Image.Image, colour: tuple[int, int, int]) -> tuple[float, ...]:
+    """Where a colour stands on a page, as words do: from below."""
+    other = ImageChops.difference(page.convert("RGB"), Image.new("RGB", page.size, colour))
+    box = other.convert("L").point(lambda far: 255 if far == 0 else 0).getbbox()
+    assert box, "it is seen"
+    left, top, right, bottom = box
+    return left, page.height - bottom, right, page.height - top
+
+
+def bounds(found) -> tuple[float, float, float, float] | None:
+    """Where words stand on their page."""
+    if found.type != pdfium.FPDF_PAGEOBJ_TEXT:
+        return None
+    left, low, right, high = found.get_bounds()
+    # What is set is a little smaller than its box.
+    return left + 0.2, low + 0.2, right - 0.2, high - 0.2
+
+
 # What is out on paper is known by its hash: a template that changes takes the next version.
 OUT = {
-    "pdf": ("carnet", 1, "6f31e2233f452cc0"),
-    "shop": ("imprimeur", 1, "bbe6a4ed333e9501"),
-    "phone": ("telephone", 1, "29f6cc415d1e1499"),
+    "pdf": ("carnet", 2, "f297f5c5158028fa"),
+    "shop": ("imprimeur", 2, "1065076e4a11b6be"),
+    "phone": ("telephone", 2, "18cb9d37ca86f621"),
 }
 
 

@@ -73,6 +73,7 @@ REFUSALS = {
     "print_not_written": [1, "--out", "a file/lot"],
     "logo_unreadable": [1, "--logos", "bad"],
     "too_many_logos": [1, "--logos", "many"],
+    "commune_unknown": [1, "--near", "Ailleurs"],
     "eu_block_missing": [1, "--template", "ours"],
     "template_wrong": [1, "--template", "bad"],
 }
@@ -102,7 +103,7 @@ def test_a_command_that_is_stopped_is_run_again(press, tmp_path, sign):
     """Stop the command once it began to write; whatever it left, the next one ends the batch."""
     told, _world = press
     lot = tmp_path / "lot"
-    words = [PASSNUM, "print", "1", "--kind", "shop", "--out", str(lot)]
+    words = [PASSNUM, "print", "1", "--out", str(lot)]
     with subprocess.Popen(
         words, env=environment(**told), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as first:
@@ -111,8 +112,10 @@ def test_a_command_that_is_stopped_is_run_again(press, tmp_path, sign):
         first.send_signal(sign)
         _out, error = first.communicate(timeout=30)
     assert b"Traceback" not in error
+    assert first.returncode != 0, "it stopped, and did not go on to the end"
+    assert not (lot / "manifest.json").exists()
 
-    again = typed("print", 1, "--kind", "shop", "--out", lot)
+    again = typed("print", 1, "--out", lot)
 
     assert again.code == 0, again.err
     listed = json.loads((lot / "manifest.json").read_bytes())["files"]
