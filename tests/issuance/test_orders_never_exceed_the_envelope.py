@@ -269,20 +269,9 @@ def test_an_order_is_active_once_made_once_and_under_a_commitment_number(session
     assert activated(number, "ENG-2").code == "right_used"
 
 
-def test_no_order_is_placed_for_passes_that_could_not_be_handed_out(session):
-    world = a_world(session)
+def test_only_tranches_whose_passes_can_be_handed_out_are_offered(session):
+    a_world(session)
     stop = calendar_in_force(session, 1).hand_out_stop
-    for day, specimen, code in (
-        (stop, False, "accepted"),
-        (stop + timedelta(days=1), True, "accepted"),
-        (stop + timedelta(days=1), False, "order_impossible"),
-    ):
-        request = PlaceOrder(new_id(), "T1", 1, specimen)
-        answer = place_order(
-            session, request, signer=world.signer, by="test", now=moment(day)
-        )
-        assert answer.code == code
-    assert answer.facts == {"reason": "too_late"}
     offered = tranches_with_money_left(session, on=stop)
     assert [t.code for t in offered] == ["T1"]
     assert tranches_with_money_left(session, on=stop + timedelta(days=1)) == []
