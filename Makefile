@@ -41,7 +41,7 @@ browser:
 	@sh tests/browser/chromium.sh
 
 test: lint browser
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal -m "not long" --cov --cov-report=term
+	$(BIN)/pytest -n $$(( $$(nproc) + 1 )) --maxprocesses 5 --dist worksteal -m "not long" --cov --cov-report=term
 
 test-long: lint browser
 	PASSNUM_TEST_PROFILE=long $(BIN)/pytest

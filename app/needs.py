@@ -42,11 +42,12 @@ def assess(
     if tranche is not None and tranche not in left:
         raise NotFound("tranche", tranche)
     chosen = left[tranche] if tranche is not None else None
-    coverage = None
-    if not isinstance(among, int):
+    if isinstance(among, int):
+        coverage, sizing = None, size(among)
+    else:
         programme = None if chosen is None else chosen.programme
         coverage = cover(session, among, on=on, programme=programme)
-    sizing = coverage.sizing if coverage is not None else size(among)  # type: ignore[arg-type]
+        sizing = coverage.sizing
     order = None
     if chosen is not None:
         order = suggest(

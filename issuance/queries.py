@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, func, select
@@ -23,7 +23,7 @@ from issuance.models import (
     voucher_order,
 )
 from ledger import canonical
-from ledger.models import entry
+from ledger.models import entry, gate
 
 # The kind of the entry that gives new passes for lost ones: no hand-out, but as good as one.
 REPLACEMENT = "hand_out_replaced"
@@ -149,6 +149,24 @@ def order_lines(session: Session, number: int | None = None) -> list[OrderLine]:
     return [OrderLine(*row) for row in session.execute(chosen)]
 
 
+class NotActive(NamedTuple):
+    """An order whose passes are not good yet."""
+
+    number: int
+    tranche: int
+
+
+def not_active(session: Session) -> list[NotActive]:
+    """Return the orders that wait for their commitment number; counts nothing, whatever their size."""
+    rows = session.execute(
+        select(voucher_order.c.number, voucher_order.c.tranche)
+        .outerjoin(activation, activation.c.order_number == voucher_order.c.number)
+        .where(activation.c.order_number.is_(None), ~voucher_order.c.specimen)
+        .order_by(voucher_order.c.number)
+    )
+    return [NotActive(*row) for row in rows]
+
+
 def made_of(session: Session, order: int) -> int:
     """Return how many carnets of an order are made."""
     count = select(func.count()).where(carnet.c.order_number == order)
@@ -237,3 +255,11 @@ def orders_signed_by(session: Session, keys: Collection[int]) -> set[int]:
         return set()
     signed = select(voucher_order.c.number).where(voucher_order.c.key_id.in_(keys))
     return set(session.scalars(signed))
+
+
+def orders_with_stock_lapsed(session: Session) -> set[int]:
+    """Return the numbers of the orders whose stock has lapsed: nothing more is made of them."""
+    closed = session.scalars(
+        select(gate.c.key).where(gate.c.closed_by.is_not(None), gate.c.key.like("%/stock"))
+    )
+    return {int(key.split("/")[1]) for key in closed}

@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from sqlalchemy import func, insert, select
@@ -171,7 +172,7 @@ def _tenant(coffre: verify.Coffre, *, read_only: bool) -> Departement:
     try:
         schema_of(tenant.code)
         check_host(tenant.host)
-        tenant.zone  # noqa: B018 - it is looked up
+        ZoneInfo(tenant.timezone)
     except (Refusal, KeyError, ValueError, OSError) as odd:
         raise CoffreWrong(str(coffre.unusable("departement_odd", what=odd))) from None
     if not tenant.name.strip() or not tenant.name.isprintable():

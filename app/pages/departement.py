@@ -31,7 +31,7 @@ from app.spreadsheets import csv_text
 from funding import queries as funds
 from funding.operations import NotFound
 from funding.tranches import Calendar
-from issuance.queries import order_lines
+from issuance.queries import not_active
 from ledger.moments import Moment
 from redemption.reconciliation import Reconciliation, reconcile
 from redemption.sites import FOR_EVER, listed_accreditations, listed_sites
@@ -186,9 +186,7 @@ def _what_waits(
                 todo.append(Todo("stock_soon", facts | {"day": dates.hand_out_stop}, to))
         todo += [
             Todo("not_active", {"order": o.number}, f"/{departement}/commandes/{o.number}")
-            for o in order_lines(session)
-            if o.commitment_number is None
-            and not o.specimen
-            and o.tranche in {t.tranche for t in found}
+            for o in not_active(session)
+            if o.tranche in {t.number for t in found}
         ]
     return todo, found

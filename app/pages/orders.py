@@ -38,12 +38,24 @@ from issuance.orders import (
     order_row,
     place_order,
 )
-from issuance.queries import OrderLine, order_lines, orders_signed_by
+from issuance.queries import (
+    OrderLine,
+    order_lines,
+    orders_signed_by,
+    orders_with_stock_lapsed,
+)
 from ledger.attempts import Answer as Told
 from ledger.moments import Moment
 
 Step = Literal[
-    "making", "unmade", "revoked", "not_active", "specimen", "active", "replacement"
+    "making",
+    "unmade",
+    "revoked",
+    "lapsed",
+    "not_active",
+    "specimen",
+    "active",
+    "replacement",
 ]
 
 
@@ -54,6 +66,7 @@ class Shown:
     line: OrderLine
     work: Work | None
     revoked: bool
+    lapsed: bool
 
     @property
     def step(self) -> Step:
@@ -61,8 +74,9 @@ class Shown:
         if self.line.replacement:
             return "replacement"
         if self.line.made < self.line.carnets:
-            unmade: Step = "revoked" if self.revoked else "unmade"
-            return "making" if self.work is not None else unmade
+            if self.work is not None:
+                return "making"
+            return "revoked" if self.revoked else "lapsed" if self.lapsed else "unmade"
         if self.line.specimen:
             return "specimen"
         return "active" if self.line.commitment_number is not None else "not_active"
@@ -200,8 +214,11 @@ def _shown(
     visitor = visitor_of(request)
     under_way = {work.request["order"]: work for work in unfinished(session, KIND)}
     stopped = orders_signed_by(session, revocations(session).keys())
+    lapsed = orders_with_stock_lapsed(session)
     return [
-        Shown(line, under_way.get(line.number), line.number in stopped)
+        Shown(
+            line, under_way.get(line.number), line.number in stopped, line.number in lapsed
+        )
         for line in order_lines(session, number)
         if visitor.sees(action, line.programme)
     ]

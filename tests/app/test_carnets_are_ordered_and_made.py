@@ -18,6 +18,7 @@ from app.works.doing import Worker, do_all
 from app.works.kinds import KINDS
 from app.works.order_making import ask_making
 from funding.operations import StartProgramme, start_programme
+from funding.queries import calendar_in_force
 from funding.tranches import Calendar
 from issuance import tokens
 from issuance.keys import NewKeys, RevokeKey, new_keys, revoke_key
@@ -37,6 +38,7 @@ from issuance.signing import PIECE
 from ledger import canonical
 from ledger.identifiers import new_id
 from ledger.models import entry
+from redemption.lapsing import Lapse, lapse
 from tests.app.running import environment
 from tests.app.visiting import Browser, House, engine_house, house, plain
 from tests.builders import SECRET, a_world, done
@@ -166,6 +168,20 @@ def test_a_making_that_stopped_is_taken_up_from_the_page(house, manager):
     assert newest(house).made == 2
     once_more = manager.send(f"{path}/fabrication", fields | {"id": str(new_id())})
     assert once_more.headers["location"] == f"/23{path}"
+
+
+def test_an_order_whose_stock_has_lapsed_is_not_taken_up(house, manager):
+    with house.database.begin("23") as session:
+        asked = PlaceOrder(new_id(), "T1", 2)
+        signer = house.world.signer
+        placed = done(place_order(session, asked, signer=signer, by="test", now=house.now))
+        number = placed.facts["order"]
+        late = moment(calendar_in_force(session, 1).present_by + timedelta(days=1))
+        done(lapse(session, Lapse(new_id(), number, "stock"), by="test", now=late))
+    page = plain(manager.get(f"/commandes/{number}").text)
+    assert "Le stock de cette commande est périmé" in page
+    assert "Reprendre la fabrication" not in page
+    assert "stock périmé" in plain(manager.get("/commandes").text)
 
 
 def test_specimens_are_ordered_and_set_nothing_aside(house, manager):

@@ -1,8 +1,6 @@
 """A tranche is what funders signed: anything else is refused, remembered, and leaves nothing behind."""
 
-import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import msgspec
@@ -26,6 +24,7 @@ from ledger.identifiers import new_id
 from ledger.models import attempt, refusal
 from tests.builders import CALENDAR, a_world, done
 from tests.conftest import moment
+from tests.together import at_once
 
 NOW = moment("2020-01-07")
 SIGNED = {"FSE": 60, "ETAT": 20, "DEP": 20}
@@ -395,25 +394,13 @@ def test_the_same_weights_written_in_another_order_are_the_same_split(session):
     assert order[2] == order[3]
 
 
-def at_once(work, count: int = 8) -> list:
-    """Run the work in as many threads, all let go together; return what each came to."""
-    barrier = threading.Barrier(count)
-
-    def one(turn: int):
-        barrier.wait()
-        return work(turn)
-
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(one, range(count)))
-
-
 def test_of_eight_calls_opened_at_once_under_one_code_seven_are_told_it_is_taken(database):
     def open_it(turn: int) -> str:
         request = funds.OpenCall(new_id(), "AAP", f"Appel {turn}")
         with database.begin("23") as session:
             return funds.open_call(session, request, by="test", now=NOW).code
 
-    assert Counter(at_once(open_it)) == {"accepted": 1, "code_taken": 7}
+    assert Counter(at_once(open_it, 8)) == {"accepted": 1, "code_taken": 7}
 
 
 def test_amendments_signed_at_once_are_versions_one_after_the_other(database):
@@ -425,7 +412,7 @@ def test_amendments_signed_at_once_are_versions_one_after_the_other(database):
         with database.begin("23") as session:
             return change_shares(session, request, by="test", now=NOW).code
 
-    assert Counter(at_once(change)) == {"accepted": 8}
+    assert Counter(at_once(change, 8)) == {"accepted": 8}
     with database.begin("23") as session:
         versions = session.scalars(
             select(share_version.c.version).order_by(share_version.c.version)

@@ -1,8 +1,6 @@
 """A carnet is handed out once, to a person of whom the journal knows nothing."""
 
-import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 
 import msgspec
@@ -19,21 +17,10 @@ from ledger.models import attempt, entry, refusal
 from redemption.hand_out import hand_out
 from tests.builders import SEALER, a_workshop, a_world, an_order, done, given, scanned
 from tests.conftest import moment
+from tests.together import at_once
 
 NOW = moment("2020-01-20")
 CATEGORY = "demandeur d'emploi"
-
-
-def at_once(work, count: int = 16) -> list:
-    """Run the work in as many threads, all let go together; return what each came to."""
-    barrier = threading.Barrier(count)
-
-    def one(turn: int):
-        barrier.wait()
-        return work(turn)
-
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(one, range(count)))
 
 
 def circulating(session) -> int:

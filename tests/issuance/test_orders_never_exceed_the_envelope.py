@@ -1,8 +1,6 @@
 """Orders never exceed the envelope, however many are placed at once, however often they are cut short."""
 
-import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from hashlib import sha256
 
@@ -28,21 +26,10 @@ from ledger.identifiers import new_id
 from ledger.models import entry
 from tests.builders import a_world, an_order, done, given
 from tests.conftest import moment
+from tests.together import at_once
 
 NOW = moment("2020-01-07")
 CARNET = 5_000
-
-
-def at_once(work, count: int = 16) -> list:
-    """Run the work in as many threads, all let go together; return what each came to."""
-    barrier = threading.Barrier(count)
-
-    def one(turn: int):
-        barrier.wait()
-        return work(turn)
-
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(one, range(count)))
 
 
 def placed(session, world, carnets: int = 1, *, specimen: bool = False, request=None):

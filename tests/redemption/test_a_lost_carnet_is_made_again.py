@@ -55,6 +55,7 @@ from tests.builders import (
     sequence,
 )
 from tests.conftest import as_superuser, moment
+from tests.together import run_together
 
 AT = moment("2020-02-03", 14)
 LOST = moment("2020-02-10")
@@ -472,20 +473,6 @@ def test_a_carnet_that_nobody_was_given_is_not_replaced(opened):
         ):
             with pytest.raises(why):
                 given_of_carnet(session, number)
-
-
-def run_together(*jobs) -> None:
-    barrier = threading.Barrier(len(jobs))
-
-    def start(job) -> None:
-        barrier.wait()
-        job()
-
-    threads = [threading.Thread(target=start, args=[job]) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 def test_of_sixteen_desks_one_replaces_and_the_others_find_nothing_left(opened):

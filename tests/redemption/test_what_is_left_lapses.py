@@ -26,6 +26,7 @@ from tests.builders import (
     sequence,
 )
 from tests.conftest import moment
+from tests.together import run_together
 
 PRESENT_BY = moment("2021-02-07", 23)
 AFTER = moment("2021-02-08", 0)
@@ -154,20 +155,6 @@ def test_a_scan_undone_after_the_lapse_lapses_too_and_the_pass_stays_dead(opened
         "nothing_to_undo",
         "nothing_to_block",
     )
-
-
-def run_together(*jobs) -> None:
-    barrier = threading.Barrier(len(jobs))
-
-    def start(job) -> None:
-        barrier.wait()
-        job()
-
-    threads = [threading.Thread(target=start, args=[job]) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 def test_scans_that_race_a_lapse_are_redeemed_or_lapsed_and_never_both(database):
