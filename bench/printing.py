@@ -34,7 +34,7 @@ from tests.conftest import CREUSE, moment
 
 QR_CODES = 400
 DOCUMENTS = 6
-CARNETS = 2_000
+CARNETS = 20_000
 DECODED = 100
 
 

@@ -81,8 +81,13 @@ def refusals() -> dict[str, type[Refusal]]:
     return found
 
 
+@cache
+def tree_of(module: ModuleType) -> ast.Module:
+    return ast.parse(inspect.getsource(module))
+
+
 def trees(*chosen: ModuleType) -> list[ast.Module]:
-    return [ast.parse(inspect.getsource(module)) for module in chosen]
+    return [tree_of(module) for module in chosen]
 
 
 def words(nodes: ast.AST | None) -> set[str]:
@@ -139,10 +144,12 @@ def plain_codes(*chosen: ModuleType) -> set[str]:
     return found
 
 
+@cache
 def http_codes() -> set[str]:
     return plain_codes(errors, answers)
 
 
+@cache
 def form_codes() -> dict[str, set[str]]:
     """Find the refusals that pages tell by their code, with the facts given to each."""
     found: dict[str, set[str]] = {}
@@ -155,6 +162,7 @@ def form_codes() -> dict[str, set[str]]:
     return found
 
 
+@cache
 def scan_codes() -> set[str]:
     refused = {reason.value for reason in Reason if reason.value not in mediators.DONE}
     return refused | {WORKSHOP_UNKNOWN, OTHER_SITE, CODES_LOCKED, ACT_REUSED, MISTYPED}
@@ -198,6 +206,7 @@ def done_codes() -> set[str]:
     }
 
 
+@cache
 def todos() -> dict[str, set[str]]:
     """Find what may wait for a decision, with the facts given to each."""
     found: dict[str, set[str]] = {}
@@ -350,6 +359,7 @@ def texts() -> dict[str, set[str]]:
     return found
 
 
+@cache
 def kinds_asked_for() -> set[str]:
     """Find the kinds of words and sentences that code and pages ask for."""
     found = set[str]()

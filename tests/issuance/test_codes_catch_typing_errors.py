@@ -1,6 +1,7 @@
 """A code typed with one symbol wrong, or two exchanged, is caught before any look-up."""
 
 import random
+from array import array
 from itertools import combinations
 
 import pytest
@@ -12,6 +13,8 @@ from issuance.codes import SYMBOLS, MistypedCode
 from issuance.serials import Serial
 
 CODE_KEY = bytes(range(32))
+# Python reads base 32 with an alphabet of its own.
+TO_PYTHON = str.maketrans(SYMBOLS, "0123456789abcdefghijklmnopqrstuv")
 
 serials = st.builds(
     Serial,
@@ -53,6 +56,19 @@ def test_another_key_or_another_serial_gives_another_code():
     }
 
     assert len(derived) == 5
+
+
+@pytest.mark.long
+def test_ten_million_passes_have_ten_million_codes():
+    # By their last ten bits, so that one heap at a time is looked through.
+    heaps = [array("Q") for _ in range(1_024)]
+    for carnet in range(1_000_000):
+        for rank in range(1, 11):
+            code = codes.derive(CODE_KEY, Serial("23", carnet, rank))
+            value = int(code.translate(TO_PYTHON), 32)
+            heaps[value % 1_024].append(value)
+
+    assert sum(len(set(heap)) for heap in heaps) == 10_000_000
 
 
 @given(serials)
