@@ -41,10 +41,11 @@ browser:
 	@sh tests/browser/chromium.sh
 
 test: lint browser
-	$(BIN)/pytest -n $$(( $$(nproc) + 1 )) --maxprocesses 5 --dist worksteal -m "not long" --cov --cov-report=term
+	$(BIN)/pytest -n $$(( $$(nproc) + 1 )) --maxprocesses 5 --dist worksteal -m "not long"
 
+# Counting the lines that are reached takes as long as the tests themselves: here only.
 test-long: lint browser
-	PASSNUM_TEST_PROFILE=long $(BIN)/pytest
+	PASSNUM_TEST_PROFILE=long $(BIN)/pytest --cov --cov-report=term
 
 bench: setup
 	$(BIN)/python -m bench
