@@ -1,5 +1,6 @@
 """For prescribers' desks: handing out."""
 
+from datetime import date
 from types import MappingProxyType
 from typing import Annotated
 from uuid import UUID
@@ -15,7 +16,8 @@ from app.devices import Bearer
 from app.errors import unless_accepted
 from app.people.roles import Door
 from app.serving import Serving
-from issuance.hand_outs import HandOut, Need, Proof
+from issuance.hand_outs import DespiteLimit, HandOut, Need, Proof
+from issuance.holders import Holder
 from redemption.hand_out import hand_out
 
 # A word of a request: no line of prose, and nothing a database cannot hold.
@@ -32,6 +34,10 @@ class DeskHandOut(msgspec.Struct, frozen=True):
     serials: Annotated[tuple[Word, ...], msgspec.Meta(max_length=1_000)] = ()
     category: Word | None = None
     need: Need | None = None
+    given_on: date | None = None
+    holder: Holder | None = None
+    despite_limit: DespiteLimit | None = None
+    at_site: Word | None = None
 
 
 class Prescribers(Controller):

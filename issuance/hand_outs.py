@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from funding.models import calendar, target_public
 from funding.operations import exist
+from issuance.holders import Holder
 from issuance.models import (
     activation,
     carnet,
@@ -39,6 +40,7 @@ from ledger.sealing import Sealer
 
 # The Les Bons Clics levels: excluded, far from digital, nearly autonomous (7, 19, 14 % of people).
 Need = Literal["assist", "train", "boost"]
+DespiteLimit = Literal["other_person", "decided"]
 Proof = Literal["declared", "attested", "document_seen", "data_exchange"]
 
 
@@ -96,6 +98,25 @@ class HandOutStopped(Refusal):
 
 
 @dataclass(eq=False)
+class GivenOnImpossible(Refusal):
+    """The day that is told cannot be the one the paper was given; `on` is the bound it passes."""
+
+    code = "given_on_impossible"
+
+    reason: Literal["future", "too_old", "before_active", "scanned_before"]
+    on: date
+
+
+@dataclass(eq=False)
+class NotAtThisSite(Refusal):
+    """The desk does not hand out at this site: another organisation's, or the tranche has no such rule."""
+
+    code = "not_at_this_site"
+
+    site: str
+
+
+@dataclass(eq=False)
 class AlreadyHandedOut(Refusal):
     """Some of these passes left the desk already."""
 
@@ -116,7 +137,11 @@ class PublicNotTargeted(Refusal):
 class HandOut(msgspec.Struct, frozen=True):
     """A carnet, or single passes of it, given to one person.
 
-    With a carnet number, whatever the carnet still holds is given.
+    With a carnet number, whatever the carnet still holds is given.  `given_on` is the day of a
+    hand-out that is recorded late, today unless told.  `holder` and what else is told of the
+    person (`category`, `need`) go to the vault only.  `despite_limit` says why a limit per
+    person does not hold: it is another person, or the département decided.  `at_site` is the
+    site at whose counter the desk gives.
     """
 
     id: UUID
@@ -127,6 +152,10 @@ class HandOut(msgspec.Struct, frozen=True):
     serials: tuple[str, ...] = ()
     category: str | None = None
     need: Need | None = None
+    given_on: date | None = None
+    holder: Holder | None = None
+    despite_limit: DespiteLimit | None = None
+    at_site: str | None = None
 
 
 def give(

@@ -39,7 +39,7 @@ def hand_out(
 
     # The journal keeps a hash of what was asked for ever: nothing that the vault may have to
     # forget goes into it, or a few guesses would bring it back.
-    asked = msgspec.structs.replace(request, category=None, need=None)
+    asked = msgspec.structs.replace(request, category=None, need=None, holder=None)
     return perform(session, act, asked, done)
 
 
