@@ -16,8 +16,9 @@ from app.devices import Bearer
 from app.errors import unless_accepted
 from app.people.roles import Door
 from app.serving import Serving
-from issuance.hand_outs import DespiteLimit, HandOut, Need, Proof
+from issuance.hand_outs import HandOut, Need, Proof
 from issuance.holders import Holder
+from issuance.limits import DespiteLimit
 from redemption.hand_out import hand_out
 
 # A word of a request: no line of prose, and nothing a database cannot hold.

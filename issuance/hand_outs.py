@@ -2,13 +2,14 @@
 
 The entry says whether the person belongs to the PIC publics and how strong the proof is; the
 category and the need level go to the vault, and the entry keeps a salted commitment of them.
-No name is asked for anywhere.
+A name is asked for only by a tranche with a reason: a limit per person, which keeps a keyed mark
+of it (`issuance.limits`), or European money, which has it kept in the vault.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -16,14 +17,19 @@ from sqlalchemy import insert, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
+from funding.hand_out_rules import HandOutRules, hand_out_rules
 from funding.models import calendar, target_public
 from funding.operations import exist
-from issuance.holders import Holder
+from issuance import limits
+from issuance.given_days import day_given
+from issuance.holders import Holder, HolderNeeded
+from issuance.limits import DespiteLimit
 from issuance.models import (
     activation,
     carnet,
     delivery,
     desk,
+    hand_out,
     handed_out,
     voucher,
 )
@@ -40,7 +46,6 @@ from ledger.sealing import Sealer
 
 # The Les Bons Clics levels: excluded, far from digital, nearly autonomous (7, 19, 14 % of people).
 Need = Literal["assist", "train", "boost"]
-DespiteLimit = Literal["other_person", "decided"]
 Proof = Literal["declared", "attested", "document_seen", "data_exchange"]
 
 
@@ -98,16 +103,6 @@ class HandOutStopped(Refusal):
 
 
 @dataclass(eq=False)
-class GivenOnImpossible(Refusal):
-    """The day that is told cannot be the one the paper was given; `on` is the bound it passes."""
-
-    code = "given_on_impossible"
-
-    reason: Literal["future", "too_old", "before_active", "scanned_before"]
-    on: date
-
-
-@dataclass(eq=False)
 class NotAtThisSite(Refusal):
     """The desk does not hand out at this site: another organisation's, or the tranche has no such rule."""
 
@@ -159,25 +154,40 @@ class HandOut(msgspec.Struct, frozen=True):
 
 
 def give(
-    session: Session, act: Act, request: HandOut, sealer: Sealer
+    session: Session, act: Act, request: HandOut, sealer: Sealer, at_site: int | None = None
 ) -> tuple[OrderRow, list[str]]:
     """Hand out, inside the act of the caller; return the order and the serials given.
 
     What is told of the person goes to the vault, as a person of their own: two hand-outs are
-    not known to be to the same one.  Telling something without a master key is refused with
-    `vault_locked`, which is no answer for ever.  Refused with `carnet_unknown`, `passes_of_several_orders`, `specimen_not_handed_out`,
+    not known to be to the same one, but where the tranche limits what one person gets.  The
+    entry is of the day the paper was given; recorded later, it says so.  `at_site` is the number
+    of the site of the request, which the caller has judged.
+    Telling something without a master key is refused with `vault_locked`, `limit_per_person`
+    and `holder_needed` wait for more to be told: no answers for ever.  Refused with `carnet_unknown`, `passes_of_several_orders`, `specimen_not_handed_out`,
     `not_at_this_desk`, `order_not_active`, `hand_out_stopped`, `public_not_targeted`,
-    `stock_lapsed`, `already_handed_out`.
+    `stock_lapsed`, `already_handed_out`, `given_on_impossible`.
     """
     exist(session, desk.c.code, request.desk)
     serials, carnets = _asked(session, request)
     order = _one_order(session, carnets)
-    _be_ready(session, act, request, order, carnets)
+    rules = hand_out_rules(session, order.tranche)
+    on = _be_ready(session, act, request, order, carnets, rules)
     held = gates.hold(session, [stock_gate(order.number), circulating_gate(order.number)])
     if any(gate.closed_by is not None for gate in held.values()):
         raise StockLapsed(order.number)
     serials = _still_here(session, request, serials)
-    content = _content(request)
+    content = _content(request, rules)
+    mark, despite = _mark(session, act, request, rules, sealer), None
+    if mark is not None and rules.limit_per_person is not None:
+        despite = limits.be_within(
+            session,
+            mark,
+            tranche=order.tranche,
+            passes=len(serials),
+            limit=rules.limit_per_person,
+            despite=request.despite_limit,
+        )
+    late = on != act.now.day
     book = str(order.tranche)
     facts = {
         "carnets": sorted(carnets),
@@ -191,6 +201,13 @@ def give(
         "serials_sha256": serials_hash(serials),
         "tranche": order.tranche,
     }
+    # Told only where they are, so that most hand-outs say what they always said.
+    if late:
+        facts["recorded_late"] = True
+    if at_site is not None:
+        facts["at_site"] = at_site
+    if despite is not None:
+        facts["despite_limit"] = despite
     must_record(
         session,
         [
@@ -200,14 +217,55 @@ def give(
                 credit=account_name("stock", book),
                 debit=account_name("circulating", book),
                 cents=len(serials) * order.face_cents,
+                on=on,
             )
         ],
     )
     mark_handed_out(session, serials, act.id)
+    session.execute(
+        insert(hand_out).values(
+            entry_id=act.id,
+            order_number=order.number,
+            tranche=order.tranche,
+            desk=request.desk,
+            pic=request.pic,
+            proof=request.proof,
+            passes=len(serials),
+            given_on=on,
+            recorded_late=late,
+            despite_limit=despite,
+            at_site=at_site,
+        )
+    )
+    person = None
+    if mark is not None:
+        other = despite == "other_person"
+        person = limits.person_marked(session, sealer, mark, other=other, now=act.now)
+        limits.count(
+            session,
+            mark,
+            person=person.id,
+            entry=act.id,
+            tranche=order.tranche,
+            passes=len(serials),
+        )
     if content is not None:
-        person = new_person(session, sealer, now=act.now)
+        person = person or new_person(session, sealer, now=act.now)
         put(session, person, "hand_out", content, entry=act.id, now=act.now)
     return order, serials
+
+
+def _mark(
+    session: Session, act: Act, request: HandOut, rules: HandOutRules, sealer: Sealer
+) -> bytes | None:
+    """Return the mark of the person where a limit counts them; raise `HolderNeeded` where nobody is told."""
+    if rules.limit_per_person is None:
+        if rules.holders_named and request.holder is None:
+            raise HolderNeeded("esf")
+        return None
+    if request.holder is None:
+        raise HolderNeeded("limit")
+    return limits.mark_of(limits.the_secret(session, sealer, now=act.now), request.holder)
 
 
 def _asked(session: Session, request: HandOut) -> tuple[list[str], set[int]]:
@@ -248,8 +306,14 @@ def _one_order(session: Session, carnets: set[int]) -> OrderRow:
 
 
 def _be_ready(
-    session: Session, act: Act, request: HandOut, order: OrderRow, carnets: set[int]
-) -> None:
+    session: Session,
+    act: Act,
+    request: HandOut,
+    order: OrderRow,
+    carnets: set[int],
+    rules: HandOutRules,
+) -> date:
+    """Return the day of the hand-out, once desk, order, day and public are found good."""
     rows = session.execute(
         select(delivery.c.carnet, delivery.c.desk)
         .where(delivery.c.carnet.in_(carnets))
@@ -264,13 +328,14 @@ def _be_ready(
     )
     if session.scalar(active) is None:
         raise OrderNotActive(order.number)
+    on = day_given(session, request.given_on, order.number, rules, act.now)
     stop = session.scalars(
         select(calendar.c.hand_out_stop)
         .where(calendar.c.tranche == order.tranche)
         .order_by(calendar.c.version.desc())
         .limit(1)
     ).one()
-    if act.now.day > stop:
+    if on > stop:
         raise HandOutStopped(stop)
     publics = tuple(
         session.scalars(
@@ -281,6 +346,7 @@ def _be_ready(
     )
     if publics and request.category not in publics:
         raise PublicNotTargeted(publics)
+    return on
 
 
 def _still_here(session: Session, request: HandOut, serials: list[str]) -> list[str]:
@@ -295,11 +361,15 @@ def _still_here(session: Session, request: HandOut, serials: list[str]) -> list[
     return left
 
 
-def _content(request: HandOut) -> Salted | None:
-    """Return what the vault keeps and the entry commits to; nothing if nothing is told."""
-    if request.category is None and request.need is None:
-        return None
-    return salted({"category": request.category, "need": request.need})
+def _content(request: HandOut, rules: HandOutRules) -> Salted | None:
+    """Return what the vault keeps and the entry commits to; nothing if nothing is told.
+
+    A name is kept only where the tranche asks for names: a limit needs its mark alone.
+    """
+    told: dict[str, Any] = {"category": request.category, "need": request.need}
+    if rules.holders_named and request.holder is not None:
+        told["holder"] = msgspec.to_builtins(request.holder)
+    return salted(told) if any(value is not None for value in told.values()) else None
 
 
 def mark_handed_out(session: Session, serials: Sequence[str], entry: UUID) -> None:

@@ -22,7 +22,7 @@ class HolderNeeded(Refusal):
     code = "holder_needed"
     kept = False
 
-    reason: Literal["limit", "esf"]
+    reason: Literal["limit", "esf", "unreadable"]
 
 
 @dataclass(eq=False)

@@ -8,8 +8,9 @@ from msgspec.structs import astuple
 from app.cli.frame import BY, DAY, Place, _, as_json, conclude, must, print_rows, with_place
 from issuance import queries
 from issuance.desks import Deliver, OpenDesk, deliver, open_desk
-from issuance.hand_outs import DespiteLimit, HandOut
+from issuance.hand_outs import HandOut
 from issuance.holders import Holder
+from issuance.limits import DespiteLimit
 from issuance.making import pieces_left, signed_ahead, write_piece
 from issuance.orders import (
     ActivateOrder,
