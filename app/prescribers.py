@@ -6,15 +6,16 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar import Controller, Request, Response, post
+from litestar import Controller, MediaType, Request, Response, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from litestar.status_codes import HTTP_200_OK
 
 from app.devices import Bearer
-from app.errors import unless_accepted
+from app.errors import language_of, unless_accepted
 from app.people.roles import Door
+from app.queued_hand_outs import Clock, Queued, judge_queue
 from app.serving import Serving
 from issuance.hand_outs import HandOut, Need, Proof
 from issuance.holders import Holder
@@ -39,6 +40,19 @@ class DeskHandOut(msgspec.Struct, frozen=True):
     holder: Holder | None = None
     despite_limit: DespiteLimit | None = None
     at_site: Word | None = None
+    given_at: Clock | None = None
+
+
+class QueuedHandOut(DeskHandOut, frozen=True):
+    """A hand-out that a device kept while it had no network; its clock said `given_at`."""
+
+    shown: Annotated[str, msgspec.Meta(max_length=40)] | None = None
+
+    def at(self, desk: str) -> Queued:
+        """Return what is asked, at the desk that the token stands for."""
+        told = msgspec.structs.asdict(self)
+        shown = told.pop("shown")
+        return Queued(HandOut(desk=desk, **told), shown)
 
 
 class Prescribers(Controller):
@@ -69,3 +83,28 @@ class Prescribers(Controller):
             )
         serving.committed(code)
         return unless_accepted(request, answer)
+
+    @post("/hand-outs/queue", sync_to_thread=True, status_code=HTTP_200_OK)
+    def queue(
+        self,
+        data: JSONBody[list[QueuedHandOut]],
+        request: Request[None, None, State],
+        bearer: NamedDependency[Bearer],
+        serving: NamedDependency[Serving],
+    ) -> Response[bytes]:
+        """Record the hand-outs of a device that was without a network: one verdict each, in order.
+
+        Refusals are answers, not errors; at most five hundred at a time.
+        """
+        bearer.be("desk")
+        try:
+            told = judge_queue(
+                serving.instance,
+                bearer.departement,
+                [one.at(bearer.desk or "") for one in data],
+                by=bearer.id,
+                m=language_of(request),
+            )
+        finally:  # what came before a failure is committed
+            serving.committed(bearer.departement)
+        return Response(msgspec.json.encode(told), media_type=MediaType.JSON)

@@ -8,7 +8,7 @@ of it (`issuance.limits`), or European money, which has it kept in the vault.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from funding.hand_out_rules import HandOutRules, hand_out_rules
 from funding.models import calendar, target_public
 from funding.operations import exist
 from issuance import limits
-from issuance.given_days import day_given
+from issuance.given_days import When, when_given
 from issuance.holders import Holder, HolderNeeded
 from issuance.limits import DespiteLimit
 from issuance.models import (
@@ -136,7 +136,8 @@ class HandOut(msgspec.Struct, frozen=True):
     hand-out that is recorded late, today unless told.  `holder` and what else is told of the
     person (`category`, `need`) go to the vault only.  `despite_limit` says why a limit per
     person does not hold: it is another person, or the département decided.  `at_site` is the
-    site at whose counter the desk gives.
+    site at whose counter the desk gives, `given_at` the instant by the clock of a device that was
+    without a network.
     """
 
     id: UUID
@@ -151,6 +152,7 @@ class HandOut(msgspec.Struct, frozen=True):
     holder: Holder | None = None
     despite_limit: DespiteLimit | None = None
     at_site: str | None = None
+    given_at: datetime | None = None
 
 
 def give(
@@ -171,7 +173,7 @@ def give(
     serials, carnets = _asked(session, request)
     order = _one_order(session, carnets)
     rules = hand_out_rules(session, order.tranche)
-    on = _be_ready(session, act, request, order, carnets, rules)
+    on, at, clock = _be_ready(session, act, request, order, carnets, rules)
     held = gates.hold(session, [stock_gate(order.number), circulating_gate(order.number)])
     if any(gate.closed_by is not None for gate in held.values()):
         raise StockLapsed(order.number)
@@ -204,6 +206,8 @@ def give(
     # Told only where they are, so that most hand-outs say what they always said.
     if late:
         facts["recorded_late"] = True
+    if clock is not None:
+        facts["device_clock"] = clock
     if at_site is not None:
         facts["at_site"] = at_site
     if despite is not None:
@@ -218,6 +222,7 @@ def give(
                 debit=account_name("circulating", book),
                 cents=len(serials) * order.face_cents,
                 on=on,
+                at=at,
             )
         ],
     )
@@ -312,8 +317,8 @@ def _be_ready(
     order: OrderRow,
     carnets: set[int],
     rules: HandOutRules,
-) -> date:
-    """Return the day of the hand-out, once desk, order, day and public are found good."""
+) -> When:
+    """Return when the hand-out was, once desk, order, day and public are found good."""
     rows = session.execute(
         select(delivery.c.carnet, delivery.c.desk)
         .where(delivery.c.carnet.in_(carnets))
@@ -328,14 +333,16 @@ def _be_ready(
     )
     if session.scalar(active) is None:
         raise OrderNotActive(order.number)
-    on = day_given(session, request.given_on, order.number, rules, act.now)
+    when = when_given(
+        session, request.given_on, request.given_at, order.number, rules, act.now
+    )
     stop = session.scalars(
         select(calendar.c.hand_out_stop)
         .where(calendar.c.tranche == order.tranche)
         .order_by(calendar.c.version.desc())
         .limit(1)
     ).one()
-    if on > stop:
+    if when.on > stop:
         raise HandOutStopped(stop)
     publics = tuple(
         session.scalars(
@@ -346,7 +353,7 @@ def _be_ready(
     )
     if publics and request.category not in publics:
         raise PublicNotTargeted(publics)
-    return on
+    return when
 
 
 def _still_here(session: Session, request: HandOut, serials: list[str]) -> list[str]:

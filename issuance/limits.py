@@ -132,7 +132,7 @@ def person_marked(
         select(vault_mark.c.person)
         .join(vault_person, vault_person.c.id == vault_mark.c.person)
         .where(vault_mark.c.mark == mark)
-        .order_by(vault_person.c.made_at, vault_person.c.id)
+        .order_by(vault_person.c.made_at, vault_mark.c.entry_id)
         .limit(1)
     )
     if first is None or other:

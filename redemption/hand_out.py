@@ -26,7 +26,13 @@ NO_KEY = Sealer()
 
 
 def hand_out(
-    session: Session, request: HandOut, *, by: str, now: Moment, sealer: Sealer = NO_KEY
+    session: Session,
+    request: HandOut,
+    *,
+    by: str,
+    now: Moment,
+    sealer: Sealer = NO_KEY,
+    shown: str | None = None,
 ) -> Answer:
     """Give a carnet, or single passes, to a person; once, whatever the retries.
 
@@ -37,7 +43,7 @@ def hand_out(
     Refusals are those of `issuance.hand_outs.give`, `given_on_impossible` and `not_at_this_site`;
     `vault_locked`, `limit_per_person` and `holder_needed` are raised, and leave nothing.
     """
-    act = Act(request.id, "hand_out", by, now)
+    act = Act(request.id, "hand_out", by, now, shown)
 
     def done() -> None:
         site = None if request.at_site is None else site_row(session, request.at_site)

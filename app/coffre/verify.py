@@ -1084,6 +1084,8 @@ class Replay:
             or e["on"] < shifted(order.active_on, -slack)
         )):
             raise Wrong("recorded_too_late", on=e["on"], today=today)
+        if f.get("device_clock") not in (None, "ahead", "behind"):
+            raise Wrong("odd_shape", odd=f["device_clock"])
         despite, at_site = f.get("despite_limit"), f.get("at_site")
         if despite is not None and (
             despite not in ("other_person", "decided") or rules.get("limit_per_person") is None
