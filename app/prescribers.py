@@ -1,6 +1,6 @@
 """For prescribers' desks: handing out."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from types import MappingProxyType
 from typing import Annotated
 from uuid import UUID
@@ -43,6 +43,14 @@ class DeskHandOut(msgspec.Struct, frozen=True):
     given_at: Clock | None = None
 
 
+def _told_in_utc(at: datetime | None) -> datetime | None:
+    """Return an instant as UTC can tell it: a clock at the end of time loses no queue."""
+    try:
+        return at and at.astimezone(UTC)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)
+
+
 class QueuedHandOut(DeskHandOut, frozen=True):
     """A hand-out that a device kept while it had no network; its clock said `given_at`."""
 
@@ -51,7 +59,7 @@ class QueuedHandOut(DeskHandOut, frozen=True):
     def at(self, desk: str) -> Queued:
         """Return what is asked, at the desk that the token stands for."""
         told = msgspec.structs.asdict(self)
-        shown = told.pop("shown")
+        shown, told["given_at"] = told.pop("shown"), _told_in_utc(self.given_at)
         return Queued(HandOut(desk=desk, **told), shown)
 
 

@@ -104,7 +104,7 @@ class HandOutStopped(Refusal):
 
 @dataclass(eq=False)
 class NotAtThisSite(Refusal):
-    """The desk does not hand out at this site: another organisation's, or the tranche has no such rule."""
+    """The site is another organisation's than the desk, and the tranche lets no desk hand out there."""
 
     code = "not_at_this_site"
 

@@ -110,6 +110,8 @@ desk = table(
     Column("prescriber", Words, nullable=False),
     Column("name", Words, nullable=False),
     Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False, unique=True),
+    Column("siret", Words),
+    Column("commune", Words),
 )
 
 desk_programme = table(

@@ -9,6 +9,8 @@ from sqlalchemy.orm import Session
 from funding.hand_out_rules import hand_out_rules
 from issuance.given_days import GivenOnImpossible
 from issuance.hand_outs import HandOut, NotAtThisSite, give
+from issuance.models import desk
+from issuance.siret import siren
 from ledger.attempts import Act, Answer, perform
 from ledger.entries import Entry, entry_id
 from ledger.journal import record
@@ -63,9 +65,11 @@ def hand_out(
 def _be_at_site(
     session: Session, request: HandOut, where: Row[int, str, str | None, str], tranche: int
 ) -> None:
-    """Raise `NotAtThisSite` unless the tranche lets desks hand out at the counters of sites."""
-    del request
-    if not hand_out_rules(session, tranche).at_sites:
+    """Raise `NotAtThisSite` unless desk and site are one organisation, or the tranche lets any desk."""
+    if hand_out_rules(session, tranche).at_sites:
+        return
+    of_desk = session.scalar(select(desk.c.siret).where(desk.c.code == request.desk))
+    if of_desk is None or where.siret is None or siren(of_desk) != siren(where.siret):
         raise NotAtThisSite(where.name)
 
 

@@ -9,6 +9,7 @@ from app.cli.frame import MESSAGES, Place, _, as_json, as_table, print_rows, wit
 from funding.tranches import tranche_row
 from issuance.given import Given, Looked, given
 from issuance.quotas import quotas
+from redemption.same_organisation import SameOrganisation, same_organisation
 
 TITLES = [
     "tranche",
@@ -83,4 +84,23 @@ _lists("despite-limit", _("Liste les remises faites malgré la limite par person
 _lists("late", _("Liste les remises notées après coup."))
 _lists("at-site", _("Liste les remises faites dans un lieu."))
 
-COMMANDS = (quota_, hand_outs)
+
+@click.group(help=_("Ce que le département doit voir."))
+def report() -> None:
+    """Hold the reports together."""
+
+
+@report.command(
+    "same-organisation",
+    help=_("Liste les pass utilisés dans un lieu de l'organisme qui les a remis."),
+)
+@as_table
+@with_place
+def same_organisation_(place: Place, form: str) -> None:
+    """List desks and sites of one organisation, with what went from one to the other."""
+    with place.begin(read_only=True) as session:
+        found = same_organisation(session)
+    print_rows(SameOrganisation._fields, found, form)
+
+
+COMMANDS = (quota_, hand_outs, report)

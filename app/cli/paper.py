@@ -138,12 +138,12 @@ def desk() -> None:
 @click.option("--prescriber", required=True, help=_("L'organisme : CAF, MSA, CCAS…"))
 @click.option("--name", required=True, help=_("Le nom du guichet."))
 @click.option("--programme", "programmes", multiple=True, required=True)
+@click.option("--siret", help=_("Son SIRET : dit quels lieux sont du même organisme."))
+@click.option("--commune", help=_("Sa commune, par son code INSEE."))
 @with_place
-def open_desk_(
-    place: Place, code: str, prescriber: str, name: str, programmes: tuple[str, ...]
-) -> None:
+def open_desk_(place: Place, code: str, **told: Any) -> None:
     """Open a desk."""
-    request = OpenDesk(new_id(), code, prescriber, name, programmes)
+    request = OpenDesk(new_id(), code, **told)
     with place.begin() as session:
         answer = open_desk(session, request, by=BY, now=place.now)
     conclude(answer, "Guichet {code} ouvert.", code=code)

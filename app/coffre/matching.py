@@ -20,13 +20,13 @@ from app.coffre import figures, verify
 from app.coffre.refusals import ImportDiffers
 from app.coffre.tables import plain
 from funding.hand_out_rules import HandOutRules
+from issuance.siret import is_siret
 from ledger import canonical
 from ledger.columns import metadata
 from ledger.models import entry, log_leaf
 from ledger.moments import Moment
 from ledger.notes import read_key
 from redemption.mednum import SiteFacts
-from redemption.siret import is_siret
 from redemption.sites import departement_of
 
 Row = dict[str, Any]
@@ -202,7 +202,7 @@ class _Told:
             self._add("share", (*key, code), {}, call=call, weight=weight)
 
     def _desk_opened(self, f: Row, by: Row, _day: str) -> None:
-        told = {"prescriber": f["prescriber"], "name": f["name"]}
+        told = {name: f.get(name) for name in ("prescriber", "name", "siret", "commune")}
         self._add("desk", (f["code"],), by, **told)
         for programme in f["programmes"]:
             self._add("desk_programme", (f["code"], programme), by)

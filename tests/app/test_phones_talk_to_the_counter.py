@@ -497,7 +497,7 @@ def test_a_device_that_says_when_is_believed_within_bounds_and_marked_beyond(cou
     claims = {
         "2020-02-03T08:30:00+01:00": (None, None, "2020-02-03"),
         "2020-01-31T23:30:00Z": (True, None, "2020-02-01"),
-        "2020-02-03T15:01:00Z": (None, None, "2020-02-03"),
+        "2020-02-03T13:01:00Z": (None, None, "2020-02-03"),
         "2020-03-03T15:00:00Z": (None, "ahead", "2020-02-03"),
         "1970-01-01T00:00:00Z": (None, "behind", "2020-02-03"),
         "0001-01-01T00:00:00+14:00": (None, "behind", "2020-02-03"),
@@ -799,6 +799,7 @@ def test_the_api_describes_itself(counter):
         ("/api/v1/undos", "POST"),
         ("/api/v1/vouchers/check", "POST"),
         ("/api/v1/hand-outs", "POST"),
+        ("/api/v1/hand-outs/queue", "POST"),
         ("/api/v1/reconciliations", "GET"),
         ("/api/v1/reconciliations/{tranche}", "GET"),
     }
