@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from issuance.models import hand_out, vault_access, vault_person
+from issuance.models import vault_access, vault_person
 from ledger import canonical
 from ledger.audit import Check, Finding
 from ledger.models import entry
@@ -50,34 +50,7 @@ def the_vault_forgot_who_it_was_asked_to(session: Session) -> Iterator[Finding]:
         yield Finding("erasure_differs", {"told": told, "erased": erased})
 
 
-def hand_outs_are_told_as_they_were_given(session: Session) -> Iterator[Finding]:
-    """Each hand-out has its row, which says what its entry says: quotas count rows."""
-    told = select(hand_out, entry.c.id, entry.c.occurred_on, entry.c.body).join_from(
-        entry, hand_out, hand_out.c.entry_id == entry.c.id, full=True
-    )
-    rows = session.execute(
-        told.where(or_(entry.c.kind == "handed_out", hand_out.c.entry_id.is_not(None)))
-    )
-    for row in rows:
-        facts = {} if row.body is None else canonical.decode(row.body)["facts"]
-        expected = [
-            row.id,
-            row.occurred_on,
-            *(facts.get(name) for name in ("order", "tranche", "desk", "pic", "proof")),
-            facts.get("count"),
-            facts.get("recorded_late", False),
-            facts.get("despite_limit"),
-            facts.get("at_site"),
-        ]
-        found = [row.entry_id, row.given_on, row.order_number, row.tranche, row.desk]
-        found += [row.pic, row.proof, row.passes, row.recorded_late]
-        found += [row.despite_limit, row.at_site]
-        if found != expected:
-            yield Finding("hand_out_told_otherwise", {"entry": str(row.id)})
-
-
 CHECKS: tuple[Check, ...] = (
-    hand_outs_are_told_as_they_were_given,
     the_vault_tells_who_looked,
     the_vault_forgot_who_it_was_asked_to,
 )

@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import insert, select
 
 from funding.hand_out_rules import HandOutRules
-from issuance import audit
 from issuance.models import hand_out
 from ledger import canonical
 from ledger.models import entry
+from redemption import audit
 from redemption.models import kept_scan
 from tests.builders import (
     CALENDAR,
