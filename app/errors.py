@@ -47,6 +47,7 @@ STATUSES = {
     "known_by_twice": HTTP_400_BAD_REQUEST,
     "malformed_serial": HTTP_400_BAD_REQUEST,
     "too_many_scans": HTTP_400_BAD_REQUEST,
+    "too_many_hand_outs": HTTP_400_BAD_REQUEST,
     "too_many_guesses": HTTP_429_TOO_MANY_REQUESTS,
     "sign_in_slowed": HTTP_429_TOO_MANY_REQUESTS,
     "does_not_reconcile": HTTP_500_INTERNAL_SERVER_ERROR,

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from app.instance import Instance
 from app.mail.outbox import SECRETS as OUTBOX_SECRETS
 from app.people.models import totp
+from issuance.limits import SECRETS as VAULT_SECRETS
 from issuance.vault import PERSON_KEYS
 from ledger.resealing import PIECE, Piece, Shelf, reseal
 
@@ -13,7 +14,7 @@ TOTP_SECRETS = Shelf(totp.c.person, totp.c.sealed, lambda person: f"totp/{person
 
 # Whatever is sealed under the master key has its shelf here: one that is missing is lost the day
 # the older key is destroyed.
-SHELVES: tuple[Shelf, ...] = (PERSON_KEYS, TOTP_SECRETS, OUTBOX_SECRETS)
+SHELVES: tuple[Shelf, ...] = (PERSON_KEYS, VAULT_SECRETS, TOTP_SECRETS, OUTBOX_SECRETS)
 
 
 def rotate(instance: Instance, code: str, *, limit: int = PIECE) -> Iterator[Piece]:

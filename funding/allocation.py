@@ -48,6 +48,11 @@ class Funder(StrEnum):
         """Whether it is European money, which never takes a spare cent."""
         return self.name.startswith("EU_")
 
+    @property
+    def is_esf(self) -> bool:
+        """Whether it is the European Social Fund, whose auditor asks which person each pass helped."""
+        return self in {Funder.EU_ESF, Funder.EU_ESF_PLUS}
+
 
 class Share(NamedTuple):
     """One funder's weight in a share version: an integer, whatever their sum."""

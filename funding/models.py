@@ -88,6 +88,12 @@ tranche = table(
     Column("carnet_size", Integer, nullable=False),
     Column("regularise", Flag, nullable=False),
     Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False, unique=True),
+    # What it asks of hand-outs: `funding.hand_out_rules`.
+    Column("late_days", Integer, nullable=False),
+    Column("limit_per_person", Integer),
+    Column("pic_share", Integer),
+    Column("holders_named", Flag, nullable=False),
+    Column("at_sites", Flag, nullable=False),
     UniqueConstraint("number", "call"),
     # What a token can carry: VOUCHERS, two bytes each; a carnet's rank is one byte.
     CheckConstraint("number BETWEEN 1 AND 65535", name="number_fits"),

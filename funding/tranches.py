@@ -9,6 +9,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from funding.allocation import Funder, Share, arrange, check, split
+from funding.hand_out_rules import HandOutRules
 from funding.models import (
     calendar,
     call,
@@ -95,6 +96,7 @@ class OpenTranche(msgspec.Struct, frozen=True):
     regularise: bool = False
     territory: tuple[str, ...] = ()
     publics: tuple[str, ...] = ()
+    hand_out: HandOutRules = HandOutRules()
 
 
 class ChangeShares(msgspec.Struct, frozen=True):
@@ -132,6 +134,7 @@ def open_tranche(session: Session, request: OpenTranche, *, by: str, now: Moment
         _check_limits(request)
         request.calendar.check()
         shares = _shares(session, request.call, request.shares, request.face_cents)
+        _check_names(request.hand_out, shares)
         book = str(request.number)
         open_accounts(
             session,
@@ -316,10 +319,20 @@ def _check_limits(request: OpenTranche) -> None:
         "carnet_size": 1 <= request.carnet_size <= 255,
         "envelope": request.envelope_cents >= request.face_cents * request.carnet_size,
         "envelope_not_whole": request.envelope_cents % max(request.face_cents, 1) == 0,
+        "late_days": request.hand_out.late_days_fit,
+        "limit_per_person": request.hand_out.limit_fits,
+        "pic_share": request.hand_out.pic_share_fits,
     }
     for reason, kept in limits.items():
         if not kept:
             raise TrancheImpossible(reason)
+
+
+def _check_names(rules: HandOutRules, shares: tuple[Share, ...]) -> None:
+    """Raise `TrancheImpossible` where names would be asked for without anything that allows to."""
+    asked = any(share.funder.is_esf and share.weight for share in shares)
+    if rules.holders_named and not asked and rules.limit_per_person is None:
+        raise TrancheImpossible("holders_named")
 
 
 def _shares(
@@ -352,6 +365,7 @@ def _write_tranche(session: Session, request: OpenTranche, act: Act) -> None:
             carnet_size=request.carnet_size,
             regularise=request.regularise,
             entry_id=act.id,
+            **msgspec.structs.asdict(request.hand_out),
         )
     )
 

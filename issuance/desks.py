@@ -1,5 +1,6 @@
 """Desks of prescribers: who holds carnets before people do."""
 
+import re
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session
 from funding.models import programme, tranche
 from funding.operations import be_free, exist
 from issuance.models import carnet, delivery, desk, desk_programme, voucher_order
+from issuance.siret import is_siret
 from ledger import gates
 from ledger.attempts import Act, Answer, perform
 from ledger.journal import must_record
@@ -17,6 +19,8 @@ from ledger.moments import Moment
 from ledger.refusal import Refusal
 
 LOT_MAX = 10_000
+# An INSEE code: 23096, 2A004.
+COMMUNE = re.compile(r"[0-9][0-9AB][0-9]{3}")
 
 
 @dataclass(eq=False)
@@ -39,14 +43,29 @@ class CarnetsMissing(Refusal):
     last: int
 
 
+@dataclass(eq=False)
+class DeskImpossible(Refusal):
+    """A desk that cannot be opened as it is told; `reason` says what is wrong."""
+
+    code = "desk_impossible"
+
+    reason: str
+
+
 class OpenDesk(msgspec.Struct, frozen=True):
-    """A prescriber's desk, and the programmes it hands out for."""
+    """A prescriber's desk, and the programmes it hands out for.
+
+    `siret` tells its establishment, whose first nine digits are its organisation; `commune` is
+    the INSEE code of where it stands.
+    """
 
     id: UUID
     code: str
     prescriber: str
     name: str
     programmes: tuple[str, ...]
+    siret: str | None = None
+    commune: str | None = None
 
 
 class Deliver(msgspec.Struct, frozen=True):
@@ -59,7 +78,7 @@ class Deliver(msgspec.Struct, frozen=True):
 
 
 def open_desk(session: Session, request: OpenDesk, *, by: str, now: Moment) -> Answer:
-    """Open a desk; refused with `code_taken`, `not_found`."""
+    """Open a desk; refused with `code_taken`, `not_found`, `desk_impossible`."""
     act = Act(request.id, "open_desk", by, now)
 
     def done() -> None:
@@ -67,14 +86,20 @@ def open_desk(session: Session, request: OpenDesk, *, by: str, now: Moment) -> A
         be_free(session, desk.c.code, request.code)
         for code in request.programmes:
             exist(session, programme.c.code, code)
-        facts = msgspec.to_builtins(request)
-        del facts["id"]
+        if request.siret is not None and not is_siret(request.siret):
+            raise DeskImpossible("desk_siret")
+        if request.commune is not None and not COMMUNE.fullmatch(request.commune):
+            raise DeskImpossible("desk_commune")
+        told = msgspec.to_builtins(request)
+        facts = {k: v for k, v in told.items() if k != "id" and v is not None}
         must_record(session, [act.entry("desk_opened", facts)])
         session.execute(
             insert(desk).values(
                 code=request.code,
                 prescriber=request.prescriber,
                 name=request.name,
+                siret=request.siret,
+                commune=request.commune,
                 entry_id=act.id,
             )
         )

@@ -2,13 +2,14 @@
 
 The entry says whether the person belongs to the PIC publics and how strong the proof is; the
 category and the need level go to the vault, and the entry keeps a salted commitment of them.
-No name is asked for anywhere.
+A name is asked for only by a tranche with a reason: a limit per person, which keeps a keyed mark
+of it (`issuance.limits`), or European money, which has it kept in the vault.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
-from typing import Literal
+from datetime import date, datetime
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -16,13 +17,19 @@ from sqlalchemy import insert, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
+from funding.hand_out_rules import HandOutRules, hand_out_rules
 from funding.models import calendar, target_public
 from funding.operations import exist
+from issuance import limits
+from issuance.given_days import When, when_given
+from issuance.holders import Holder, HolderNeeded
+from issuance.limits import DespiteLimit
 from issuance.models import (
     activation,
     carnet,
     delivery,
     desk,
+    hand_out,
     handed_out,
     voucher,
 )
@@ -96,6 +103,15 @@ class HandOutStopped(Refusal):
 
 
 @dataclass(eq=False)
+class NotAtThisSite(Refusal):
+    """The site is another organisation's than the desk, and the tranche lets no desk hand out there."""
+
+    code = "not_at_this_site"
+
+    site: str
+
+
+@dataclass(eq=False)
 class AlreadyHandedOut(Refusal):
     """Some of these passes left the desk already."""
 
@@ -116,7 +132,12 @@ class PublicNotTargeted(Refusal):
 class HandOut(msgspec.Struct, frozen=True):
     """A carnet, or single passes of it, given to one person.
 
-    With a carnet number, whatever the carnet still holds is given.
+    With a carnet number, whatever the carnet still holds is given.  `given_on` is the day of a
+    hand-out that is recorded late, today unless told.  `holder` and what else is told of the
+    person (`category`, `need`) go to the vault only.  `despite_limit` says why a limit per
+    person does not hold: it is another person, or the département decided.  `at_site` is the
+    site at whose counter the desk gives, `given_at` the instant by the clock of a device that was
+    without a network.
     """
 
     id: UUID
@@ -127,28 +148,48 @@ class HandOut(msgspec.Struct, frozen=True):
     serials: tuple[str, ...] = ()
     category: str | None = None
     need: Need | None = None
+    given_on: date | None = None
+    holder: Holder | None = None
+    despite_limit: DespiteLimit | None = None
+    at_site: str | None = None
+    given_at: datetime | None = None
 
 
 def give(
-    session: Session, act: Act, request: HandOut, sealer: Sealer
+    session: Session, act: Act, request: HandOut, sealer: Sealer, at_site: int | None = None
 ) -> tuple[OrderRow, list[str]]:
     """Hand out, inside the act of the caller; return the order and the serials given.
 
     What is told of the person goes to the vault, as a person of their own: two hand-outs are
-    not known to be to the same one.  Telling something without a master key is refused with
-    `vault_locked`, which is no answer for ever.  Refused with `carnet_unknown`, `passes_of_several_orders`, `specimen_not_handed_out`,
+    not known to be to the same one, but where the tranche limits what one person gets.  The
+    entry is of the day the paper was given; recorded later, it says so.  `at_site` is the number
+    of the site of the request, which the caller has judged.
+    Telling something without a master key is refused with `vault_locked`, `limit_per_person`
+    and `holder_needed` wait for more to be told: no answers for ever.  Refused with `carnet_unknown`, `passes_of_several_orders`, `specimen_not_handed_out`,
     `not_at_this_desk`, `order_not_active`, `hand_out_stopped`, `public_not_targeted`,
-    `stock_lapsed`, `already_handed_out`.
+    `stock_lapsed`, `already_handed_out`, `given_on_impossible`.
     """
     exist(session, desk.c.code, request.desk)
     serials, carnets = _asked(session, request)
     order = _one_order(session, carnets)
-    _be_ready(session, act, request, order, carnets)
+    rules = hand_out_rules(session, order.tranche)
+    on, at, clock = _be_ready(session, act, request, order, carnets, rules)
     held = gates.hold(session, [stock_gate(order.number), circulating_gate(order.number)])
     if any(gate.closed_by is not None for gate in held.values()):
         raise StockLapsed(order.number)
     serials = _still_here(session, request, serials)
-    content = _content(request)
+    content = _content(request, rules)
+    mark, despite = _mark(session, act, request, rules, sealer), None
+    if mark is not None and rules.limit_per_person is not None:
+        despite = limits.be_within(
+            session,
+            mark,
+            tranche=order.tranche,
+            passes=len(serials),
+            limit=rules.limit_per_person,
+            despite=request.despite_limit,
+        )
+    late = on != act.now.day
     book = str(order.tranche)
     facts = {
         "carnets": sorted(carnets),
@@ -162,6 +203,15 @@ def give(
         "serials_sha256": serials_hash(serials),
         "tranche": order.tranche,
     }
+    # Told only where they are, so that most hand-outs say what they always said.
+    if late:
+        facts["recorded_late"] = True
+    if clock is not None:
+        facts["device_clock"] = clock
+    if at_site is not None:
+        facts["at_site"] = at_site
+    if despite is not None:
+        facts["despite_limit"] = despite
     must_record(
         session,
         [
@@ -171,14 +221,56 @@ def give(
                 credit=account_name("stock", book),
                 debit=account_name("circulating", book),
                 cents=len(serials) * order.face_cents,
+                on=on,
+                at=at,
             )
         ],
     )
     mark_handed_out(session, serials, act.id)
+    session.execute(
+        insert(hand_out).values(
+            entry_id=act.id,
+            order_number=order.number,
+            tranche=order.tranche,
+            desk=request.desk,
+            pic=request.pic,
+            proof=request.proof,
+            passes=len(serials),
+            given_on=on,
+            recorded_late=late,
+            despite_limit=despite,
+            at_site=at_site,
+        )
+    )
+    person = None
+    if mark is not None:
+        other = despite == "other_person"
+        person = limits.person_marked(session, sealer, mark, other=other, now=act.now)
+        limits.count(
+            session,
+            mark,
+            person=person.id,
+            entry=act.id,
+            tranche=order.tranche,
+            passes=len(serials),
+        )
     if content is not None:
-        person = new_person(session, sealer, now=act.now)
+        person = person or new_person(session, sealer, now=act.now)
         put(session, person, "hand_out", content, entry=act.id, now=act.now)
     return order, serials
+
+
+def _mark(
+    session: Session, act: Act, request: HandOut, rules: HandOutRules, sealer: Sealer
+) -> bytes | None:
+    """Return the mark of the person where a limit counts them; raise `HolderNeeded` where nobody is told."""
+    if rules.limit_per_person is None:
+        if rules.holders_named and request.holder is None:
+            raise HolderNeeded("esf")
+        return None
+    if request.holder is None:
+        raise HolderNeeded("limit")
+    return limits.mark_of(limits.the_secret(session, sealer, now=act.now), request.holder)
 
 
 def _asked(session: Session, request: HandOut) -> tuple[list[str], set[int]]:
@@ -219,8 +311,14 @@ def _one_order(session: Session, carnets: set[int]) -> OrderRow:
 
 
 def _be_ready(
-    session: Session, act: Act, request: HandOut, order: OrderRow, carnets: set[int]
-) -> None:
+    session: Session,
+    act: Act,
+    request: HandOut,
+    order: OrderRow,
+    carnets: set[int],
+    rules: HandOutRules,
+) -> When:
+    """Return when the hand-out was, once desk, order, day and public are found good."""
     rows = session.execute(
         select(delivery.c.carnet, delivery.c.desk)
         .where(delivery.c.carnet.in_(carnets))
@@ -235,13 +333,16 @@ def _be_ready(
     )
     if session.scalar(active) is None:
         raise OrderNotActive(order.number)
+    when = when_given(
+        session, request.given_on, request.given_at, order.number, rules, act.now
+    )
     stop = session.scalars(
         select(calendar.c.hand_out_stop)
         .where(calendar.c.tranche == order.tranche)
         .order_by(calendar.c.version.desc())
         .limit(1)
     ).one()
-    if act.now.day > stop:
+    if when.on > stop:
         raise HandOutStopped(stop)
     publics = tuple(
         session.scalars(
@@ -252,6 +353,7 @@ def _be_ready(
     )
     if publics and request.category not in publics:
         raise PublicNotTargeted(publics)
+    return when
 
 
 def _still_here(session: Session, request: HandOut, serials: list[str]) -> list[str]:
@@ -266,11 +368,15 @@ def _still_here(session: Session, request: HandOut, serials: list[str]) -> list[
     return left
 
 
-def _content(request: HandOut) -> Salted | None:
-    """Return what the vault keeps and the entry commits to; nothing if nothing is told."""
-    if request.category is None and request.need is None:
-        return None
-    return salted({"category": request.category, "need": request.need})
+def _content(request: HandOut, rules: HandOutRules) -> Salted | None:
+    """Return what the vault keeps and the entry commits to; nothing if nothing is told.
+
+    A name is kept only where the tranche asks for names: a limit needs its mark alone.
+    """
+    told: dict[str, Any] = {"category": request.category, "need": request.need}
+    if rules.holders_named and request.holder is not None:
+        told["holder"] = msgspec.to_builtins(request.holder)
+    return salted(told) if any(value is not None for value in told.values()) else None
 
 
 def mark_handed_out(session: Session, serials: Sequence[str], entry: UUID) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     ForeignKey,
     ForeignKeyConstraint,
+    Index,
     UniqueConstraint,
 )
 
@@ -109,6 +110,8 @@ desk = table(
     Column("prescriber", Words, nullable=False),
     Column("name", Words, nullable=False),
     Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False, unique=True),
+    Column("siret", Words),
+    Column("commune", Words),
 )
 
 desk_programme = table(
@@ -139,6 +142,26 @@ handed_out = table(
     Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False, index=True),
 )
 
+# One row a hand-out, so that what was given, to whom and how sure it is, is a query. What replaces
+# lost paper is no new hand-out, and has none.
+hand_out = table(
+    "hand_out",
+    Column("entry_id", Identifier, ForeignKey("entry.id"), primary_key=True),
+    Column("order_number", Integer, ForeignKey("voucher_order.number"), nullable=False),
+    Column("tranche", Integer, ForeignKey("tranche.number"), nullable=False),
+    Column("desk", Words, ForeignKey("desk.code"), nullable=False),
+    Column("pic", Flag, nullable=False),
+    Column("proof", Words, nullable=False),
+    Column("passes", Integer, nullable=False),
+    Column("given_on", Day, nullable=False),
+    Column("recorded_late", Flag, nullable=False),
+    Column("despite_limit", Words),
+    Column("at_site", Integer),
+    CheckConstraint("passes > 0", name="passes_count"),
+    Index("ix_hand_out_desk_given_on", "desk", "given_on"),
+    Index("ix_hand_out_tranche", "tranche"),
+)
+
 # The vault: what is known of people, apart from the journal. A person is a random number and a
 # key of their own, sealed by the master key; destroying the key is how a person is erased, and a
 # trigger keeps it destroyed.
@@ -164,6 +187,26 @@ vault_record = table(
     Column("made_at", Instant, nullable=False),
     Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False, index=True),
     CheckConstraint("turn >= 0", name="turn_counts"),
+)
+
+# Secrets of the département, sealed by the master key: the one that makes marks of persons.
+vault_secret = table(
+    "vault_secret",
+    Column("name", Words, primary_key=True),
+    Column("sealed", Bytes, nullable=False),
+    Column("made_at", Instant, nullable=False),
+)
+
+# What a limit per person counts: a keyed mark of who got the passes, taken away with the person.
+vault_mark = table(
+    "vault_mark",
+    Column("entry_id", Identifier, ForeignKey("entry.id"), primary_key=True),
+    Column("person", Identifier, ForeignKey("vault_person.id"), nullable=False, index=True),
+    Column("mark", Bytes, index=True),
+    Column("tranche", Integer, ForeignKey("tranche.number"), nullable=False),
+    Column("passes", Integer, nullable=False),
+    CheckConstraint("length(mark) = 32", name="mark_size"),
+    CheckConstraint("passes > 0", name="passes_count"),
 )
 
 # Who looked, at whom, what for. The entry says the same without the person, so that a line

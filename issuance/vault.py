@@ -25,7 +25,13 @@ import msgspec
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from issuance.models import handed_out, vault_access, vault_person, vault_record
+from issuance.models import (
+    handed_out,
+    vault_access,
+    vault_mark,
+    vault_person,
+    vault_record,
+)
 from issuance.queries import first_hand_out
 from issuance.serials import Serial
 from ledger import canonical
@@ -279,15 +285,21 @@ def erase(session: Session, request: ErasePerson, *, by: str, now: Moment) -> An
             .where(vault_person.c.id == request.person)
             .values(sealed_key=None, erased_at=now.at)
         )
+        # Nothing leads from a name to what this person was given any more: a limit counts anew.
+        session.execute(
+            update(vault_mark)
+            .where(vault_mark.c.person == request.person, vault_mark.c.mark.is_not(None))
+            .values(mark=None)
+        )
 
     return perform(session, act, request, done)
 
 
 def person_of_hand_out(session: Session, hand_out: UUID) -> UUID:
-    """Return who a hand-out told something of, or raise `NothingInVault`."""
-    person: UUID | None = session.scalar(
-        select(vault_record.c.person).where(vault_record.c.entry_id == hand_out).limit(1)
-    )
+    """Return who a hand-out told something of, or was counted for; or raise `NothingInVault`."""
+    told = select(vault_record.c.person).where(vault_record.c.entry_id == hand_out)
+    counted = select(vault_mark.c.person).where(vault_mark.c.entry_id == hand_out)
+    person: UUID | None = session.scalar(told.union(counted).limit(1))
     if person is None:
         raise NothingInVault(str(hand_out))
     return person

@@ -54,12 +54,13 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True)
 class Act:
-    """A single act under way: what its entries have in common."""
+    """A single act under way: what its entries have in common; `shown` is what its screen said before."""
 
     id: UUID
     name: str
     by: str
     now: Moment
+    shown: str | None = None
 
     def entry(
         self,
@@ -72,12 +73,13 @@ class Act:
         cents: int = 0,
         right: Right | None = None,
         on: date | None = None,
+        at: datetime | None = None,
     ) -> Entry:
-        """Return an entry of this act; `on` is the day that counts, today unless told."""
+        """Return an entry of this act; `on` is the day that counts and `at` the instant, now unless told."""
         return Entry(
             act=self.id,
             actor=self.by,
-            at=self.now.at,
+            at=at or self.now.at,
             cents=cents,
             credit=credit,
             debit=debit,
@@ -100,7 +102,7 @@ def perform(
     that is not `kept` is raised instead: the caller lets the whole transaction be undone.
     """
     asked = canonical.digest([act.name, request])
-    opened = Attempt(act.id, act.name, asked, act.by, act.now.at)
+    opened = Attempt(act.id, act.name, asked, act.by, act.now.at, act.shown)
     if open_attempts(session, [opened]):
         return replays(session, [opened])[act.id]
     try:

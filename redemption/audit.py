@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from funding.models import tranche
-from issuance.models import handed_out, voucher_order
+from issuance.models import hand_out, handed_out, voucher_order
 from issuance.orders import order_row
 from issuance.queries import REPLACEMENT
+from ledger import canonical
 from ledger.audit import Check, Finding
 from ledger.models import entry
 from ledger.queries import derived_holdings
@@ -73,6 +74,32 @@ def hand_outs_moved_what_they_gave(session: Session) -> Iterator[Finding]:
             yield Finding("hand_out_differs", {"entry": str(identifier), "passes": passes})
 
 
+def hand_outs_are_told_as_they_were_given(session: Session) -> Iterator[Finding]:
+    """Each hand-out has its row, which says what its entry says: quotas count rows."""
+    told = select(hand_out, entry.c.id, entry.c.occurred_on, entry.c.body).join_from(
+        entry, hand_out, hand_out.c.entry_id == entry.c.id, full=True
+    )
+    rows = session.execute(
+        told.where(or_(entry.c.kind == "handed_out", hand_out.c.entry_id.is_not(None)))
+    )
+    for row in rows:
+        facts = {} if row.body is None else canonical.decode(row.body)["facts"]
+        expected = [
+            row.id,
+            row.occurred_on,
+            *(facts.get(name) for name in ("order", "tranche", "desk", "pic", "proof")),
+            facts.get("count"),
+            facts.get("recorded_late", False),
+            facts.get("despite_limit"),
+            facts.get("at_site"),
+        ]
+        found = [row.entry_id, row.given_on, row.order_number, row.tranche, row.desk]
+        found += [row.pic, row.proof, row.passes, row.recorded_late]
+        found += [row.despite_limit, row.at_site]
+        if found != expected:
+            yield Finding("hand_out_told_otherwise", {"entry": str(row.id)})
+
+
 def replacements_gave_what_they_ended(session: Session) -> Iterator[Finding]:
     """Each replacement gave as many passes as it ended."""
     ended = entry.alias()
@@ -105,5 +132,6 @@ CHECKS: tuple[Check, ...] = (
     stock_and_circulation_are_worth_their_passes,
     spent_passes_had_been_handed_out,
     hand_outs_moved_what_they_gave,
+    hand_outs_are_told_as_they_were_given,
     replacements_gave_what_they_ended,
 )

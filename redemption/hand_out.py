@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from issuance.hand_outs import HandOut, give
+from funding.hand_out_rules import hand_out_rules
+from issuance.given_days import GivenOnImpossible
+from issuance.hand_outs import HandOut, NotAtThisSite, give
+from issuance.models import desk
+from issuance.siret import siren
 from ledger.attempts import Act, Answer, perform
 from ledger.entries import Entry, entry_id
 from ledger.journal import record
@@ -16,6 +20,7 @@ from ledger.sealing import Sealer
 from redemption import presented
 from redemption.admission import PassFacts, Reason, judge
 from redemption.models import kept_scan
+from redemption.sites import site_row
 from redemption.uses import redeemed, use_facts
 
 # Without a master key, a hand-out that tells nothing of the person goes through.
@@ -23,28 +28,53 @@ NO_KEY = Sealer()
 
 
 def hand_out(
-    session: Session, request: HandOut, *, by: str, now: Moment, sealer: Sealer = NO_KEY
+    session: Session,
+    request: HandOut,
+    *,
+    by: str,
+    now: Moment,
+    sealer: Sealer = NO_KEY,
+    shown: str | None = None,
 ) -> Answer:
     """Give a carnet, or single passes, to a person; once, whatever the retries.
 
     A pass that was scanned before its hand-out was recorded (a desk that writes late) is
     redeemed by this act, at the workshop where it waited, if the workshop could accept it.
-    Refusals are those of `issuance.hand_outs.give`; `vault_locked` is raised, and leaves nothing.
+    A desk that tells the day of the hand-out cannot tell one after that workshop: the paper was
+    in somebody's hands by then, and the day is better put right than contradicted for ever.
+    Refusals are those of `issuance.hand_outs.give`, `given_on_impossible` and `not_at_this_site`;
+    `vault_locked`, `limit_per_person` and `holder_needed` are raised, and leave nothing.
     """
-    act = Act(request.id, "hand_out", by, now)
+    act = Act(request.id, "hand_out", by, now, shown)
 
     def done() -> None:
-        order, serials = give(session, act, request, sealer)
-        _decide_waiting(session, act, order.number, serials)
+        site = None if request.at_site is None else site_row(session, request.at_site)
+        order, serials = give(
+            session, act, request, sealer, at_site=None if site is None else site.number
+        )
+        if site is not None:
+            _be_at_site(session, request, site, order.tranche)
+        _decide_waiting(session, act, request, order.number, serials)
 
     # The journal keeps a hash of what was asked for ever: nothing that the vault may have to
     # forget goes into it, or a few guesses would bring it back.
-    asked = msgspec.structs.replace(request, category=None, need=None)
+    asked = msgspec.structs.replace(request, category=None, need=None, holder=None)
     return perform(session, act, asked, done)
 
 
+def _be_at_site(
+    session: Session, request: HandOut, where: Row[int, str, str | None, str], tranche: int
+) -> None:
+    """Raise `NotAtThisSite` unless desk and site are one organisation, or the tranche lets any desk."""
+    if hand_out_rules(session, tranche).at_sites:
+        return
+    of_desk = session.scalar(select(desk.c.siret).where(desk.c.code == request.desk))
+    if of_desk is None or where.siret is None or siren(of_desk) != siren(where.siret):
+        raise NotAtThisSite(where.name)
+
+
 def _decide_waiting(
-    session: Session, act: Act, order_number: int, serials: Sequence[str]
+    session: Session, act: Act, request: HandOut, order_number: int, serials: Sequence[str]
 ) -> None:
     waiting = session.execute(
         select(kept_scan, entry.c.actor, entry.c.occurred_at)
@@ -56,6 +86,9 @@ def _decide_waiting(
         return
     order = presented.orders(session, [order_number])[order_number]
     places = presented.places(session, {w.workshop for w in waiting}, [order.tranche])
+    first = min(places[scan.workshop, order.tranche].day for scan in waiting)
+    if request.given_on is not None and first < request.given_on:
+        raise GivenOnImpossible("scanned_before", on=first)
     rows = presented.passes(session, serials)
     decided: dict[str, Entry] = {}
     for rank, scan in enumerate(waiting, 1):

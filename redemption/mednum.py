@@ -22,11 +22,11 @@ from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any, Final, Literal
 
+from issuance.siret import is_siret
 from ledger.refusal import Refusal
 from redemption import mednum_cells as cells
 from redemption.csv_files import is_header, lines_of, records
 from redemption.mednum_vocabulary import VOCABULARY, official
-from redemption.siret import is_siret
 
 SURPLUS: Final = "+"  # the key, no column's name, under which `read` puts cells too many
 

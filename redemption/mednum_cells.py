@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from typing import Final
 
+from issuance.siret import is_siret
 from redemption.mednum_vocabulary import VOCABULARY, fold, official
-from redemption.siret import is_siret
 
 Mend = Callable[[str], str]
 

@@ -16,6 +16,7 @@ from funding.operations import NotFound, exist, in_order
 from funding.tranches import OpenTranche
 from funding.tranches import open_tranche as open_funding_tranche
 from issuance.models import numbering
+from issuance.siret import is_siret
 from ledger import canonical, gates
 from ledger.accounts import open_accounts
 from ledger.attempts import Act, Answer, perform
@@ -26,7 +27,6 @@ from ledger.moments import Moment
 from ledger.refusal import Refusal
 from redemption.mednum import SiteFacts
 from redemption.models import accreditation, site
-from redemption.siret import is_siret
 
 NUMBER = re.compile(r"[0-9]{1,9}")
 FOR_EVER = date(9999, 12, 31)

@@ -20,6 +20,7 @@ from funding import operations as funds
 from funding import queries
 from funding import tranches as tranches_
 from funding.allocation import Funder
+from funding.hand_out_rules import HandOutRules
 from funding.tranches import AmendCalendar, Calendar, ChangeShares, OpenTranche
 from ledger.identifiers import new_id
 from redemption.sites import open_tranche
@@ -242,6 +243,34 @@ _SHARES = click.option(
     "--territory", multiple=True, help=_("Commune (INSEE) ou département des lieux.")
 )
 @click.option("--public", "publics", multiple=True, help=_("Public visé."))
+@click.option(
+    "--late-days",
+    type=int,
+    default=HandOutRules().late_days,
+    show_default=True,
+    help=_("Jours pendant lesquels une remise peut encore être notée."),
+)
+@click.option(
+    "--limit-per-person",
+    type=int,
+    help=_("Pass qu'une même personne peut recevoir, tous guichets confondus."),
+)
+@click.option(
+    "--pic-share",
+    type=int,
+    help=_("Part des pass à remettre aux publics PIC, en pour cent (50)."),
+)
+@click.option(
+    "--holders-named",
+    is_flag=True,
+    help=_("Demande pour qui sont les pass (FSE) : le nom va à la chambre forte."),
+)
+@click.option(
+    "--hand-out-at-sites",
+    "at_sites",
+    is_flag=True,
+    help=_("Permet de remettre des pass dans les lieux."),
+)
 @with_place
 def open_tranche_(place: Place, code: str, **options: Any) -> None:
     """Open a tranche."""
@@ -259,6 +288,9 @@ def open_tranche_(place: Place, code: str, **options: Any) -> None:
         regularise=options["regularise"],
         territory=options["territory"],
         publics=options["publics"],
+        hand_out=HandOutRules(
+            **{name: options[name] for name in HandOutRules.__struct_fields__}
+        ),
     )
     with place.begin() as session:
         answer = open_tranche(session, request, by=BY, now=place.now)

@@ -21,6 +21,7 @@ WORDS = {
         "funds": ("call", "convention", "programme", "tranche"),
         "needs": ("needs",),
         "paper": ("order", "desk", "hand-out"),
+        "hand_outs": ("quota", "hand-outs", "report"),
         "printing": ("print",),
         "replacing": ("replace",),
         "unused": ("unused",),

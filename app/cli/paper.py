@@ -1,14 +1,16 @@
 """Commands about paper: orders, carnets, desks, hand-outs."""
 
-from typing import Any
+from typing import Any, get_args
 
 import click
 from msgspec.structs import astuple
 
-from app.cli.frame import BY, Place, _, as_json, conclude, must, print_rows, with_place
+from app.cli.frame import BY, DAY, Place, _, as_json, conclude, must, print_rows, with_place
 from issuance import queries
 from issuance.desks import Deliver, OpenDesk, deliver, open_desk
 from issuance.hand_outs import HandOut
+from issuance.holders import Holder
+from issuance.limits import DespiteLimit
 from issuance.making import pieces_left, signed_ahead, write_piece
 from issuance.orders import (
     ActivateOrder,
@@ -136,12 +138,12 @@ def desk() -> None:
 @click.option("--prescriber", required=True, help=_("L'organisme : CAF, MSA, CCAS…"))
 @click.option("--name", required=True, help=_("Le nom du guichet."))
 @click.option("--programme", "programmes", multiple=True, required=True)
+@click.option("--siret", help=_("Son SIRET : dit quels lieux sont du même organisme."))
+@click.option("--commune", help=_("Sa commune, par son code INSEE."))
 @with_place
-def open_desk_(
-    place: Place, code: str, prescriber: str, name: str, programmes: tuple[str, ...]
-) -> None:
+def open_desk_(place: Place, code: str, **told: Any) -> None:
     """Open a desk."""
-    request = OpenDesk(new_id(), code, prescriber, name, programmes)
+    request = OpenDesk(new_id(), code, **told)
     with place.begin() as session:
         answer = open_desk(session, request, by=BY, now=place.now)
     conclude(answer, "Guichet {code} ouvert.", code=code)
@@ -195,6 +197,21 @@ def list_desks(place: Place, form: str) -> None:
 @click.option(
     "--need", type=click.Choice(["assist", "train", "boost"]), help=_("Le besoin.")
 )
+@click.option(
+    "--given-on", type=DAY, help=_("Le jour de la remise, quand elle est notée plus tard.")
+)
+@click.option(
+    "--holder",
+    nargs=3,
+    metavar=_("NOM PRENOM NE_LE"),
+    help=_("La personne, si la tranche le demande (à la chambre forte)."),
+)
+@click.option(
+    "--despite-limit",
+    type=click.Choice(get_args(DespiteLimit)),
+    help=_("Malgré la limite par personne : une autre personne, ou décidé."),
+)
+@click.option("--at-site", help=_("Le lieu où la remise est faite."))
 @with_place
 def hand_out_(place: Place, **options: Any) -> None:
     """Hand out."""
@@ -212,6 +229,10 @@ def _hand_out(place: Place, options: dict[str, Any]) -> Answer:
         options["serials"],
         options["category"],
         options["need"],
+        options["given_on"],
+        _holder(options["holder"]),
+        options["despite_limit"],
+        options["at_site"],
     )
     with place.begin() as session:
         return hand_out(
@@ -221,6 +242,13 @@ def _hand_out(place: Place, options: dict[str, Any]) -> Answer:
             now=place.now,
             sealer=place.instance.sealer,
         )
+
+
+def _holder(told: tuple[str, str, str] | None) -> Holder | None:
+    if not told:
+        return None
+    surname, first_name, born_on = told
+    return Holder(surname, first_name, DAY.convert(born_on, None, None))
 
 
 COMMANDS = (order, desk, hand_out_)

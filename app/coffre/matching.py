@@ -12,19 +12,21 @@ from hashlib import sha256
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 from sqlalchemy import Table, or_, select
 from sqlalchemy.orm import Session
 
 from app.coffre import figures, verify
 from app.coffre.refusals import ImportDiffers
 from app.coffre.tables import plain
+from funding.hand_out_rules import HandOutRules
+from issuance.siret import is_siret
 from ledger import canonical
 from ledger.columns import metadata
 from ledger.models import entry, log_leaf
 from ledger.moments import Moment
 from ledger.notes import read_key
 from redemption.mednum import SiteFacts
-from redemption.siret import is_siret
 from redemption.sites import departement_of
 
 Row = dict[str, Any]
@@ -60,6 +62,7 @@ TOLD_AGAIN: dict[str, tuple[str, ...]] = {
 OF_KIND = {
     "delivery": ("delivered",),
     "handed_out": ("handed_out", "carnet_blocked", "stock_blocked", "hand_out_replaced"),
+    "hand_out": ("handed_out",),
     "kept_scan": ("kept",),
     "dispute": ("disputed",),
 }
@@ -171,7 +174,8 @@ class _Told:
     def _tranche_opened(self, f: Row, by: Row, _day: str) -> None:
         number = self._numbers[f["code"]] = f["number"]
         names = ("code", "programme", "call", "face_cents", "carnet_size", "regularise")
-        self._add("tranche", (number,), by, **{name: f[name] for name in names})
+        rules = msgspec.structs.asdict(HandOutRules()) | f.get("hand_out", {})
+        self._add("tranche", (number,), by, **{name: f[name] for name in names}, **rules)
         budget = {"envelope_cents": f["envelope_cents"], "reserved_cents": 0}
         self._add("tranche_budget", (number,), {}, **budget)
         for area in f["territory"]:
@@ -198,7 +202,7 @@ class _Told:
             self._add("share", (*key, code), {}, call=call, weight=weight)
 
     def _desk_opened(self, f: Row, by: Row, _day: str) -> None:
-        told = {"prescriber": f["prescriber"], "name": f["name"]}
+        told = {name: f.get(name) for name in ("prescriber", "name", "siret", "commune")}
         self._add("desk", (f["code"],), by, **told)
         for programme in f["programmes"]:
             self._add("desk_programme", (f["code"], programme), by)

@@ -59,6 +59,7 @@ TOLD: dict[str, tuple[str, ...]] = {
     "voucher": ("token_digest", "code_digest"),
     "delivery": (),
     "handed_out": (),
+    "hand_out": (),
     "kept_scan": (),
     "dispute": (),
 }
@@ -66,6 +67,7 @@ TOLD: dict[str, tuple[str, ...]] = {
 CHECKPOINTS = "checkpoint"
 SEALED = (
     "attempt", "refusal", "gate", "numbering", "job_run", "device", "vault_person", "vault_record", "vault_access",
+    "vault_secret", "vault_mark",
     "person", "membership", "password", "totp", "recovery_code", "passkey", "identity", "invitation",
 )  # fmt: skip
 MADE_AGAIN = frozenset(

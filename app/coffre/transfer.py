@@ -38,6 +38,7 @@ from app.coffre.refusals import (
 from app.coffre.sealing import TransferWrong
 from app.rotation import TOTP_SECRETS
 from issuance.keys import sealed_again
+from issuance.limits import SECRETS as VAULT_SECRETS
 from issuance.vault import PERSON_KEYS
 from ledger import canonical, notes
 from ledger.columns import metadata
@@ -56,7 +57,7 @@ WHOLE = ("secret_key", "voucher")
 TABLES = ("attempt", "refusal", *WHOLE, *tables.SEALED[2:])
 # What the master key seals, by table.
 SHELVES: dict[str, Shelf] = {
-    shelf.key.table.name: shelf for shelf in (PERSON_KEYS, TOTP_SECRETS)
+    shelf.key.table.name: shelf for shelf in (PERSON_KEYS, VAULT_SECRETS, TOTP_SECRETS)
 }
 
 

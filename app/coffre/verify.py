@@ -563,6 +563,8 @@ INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z")
 # Two acts under way at once may each have been decided before the other: a rule that was replaced
 # less than ten minutes before is still accepted.
 AT_ONCE = 600
+# Days after which a hand-out is not recorded any more, where its tranche says nothing.
+LATE_DAYS = 31
 MOST_RANKS = 20_000
 STOCK, CIRCULATING, REDEEMED, BLOCKED, DEAD, REPLACED = 1, 2, 3, 4, 5, 6
 STAGES = {"stock": STOCK, "circulating": CIRCULATING}
@@ -616,6 +618,7 @@ class Order:
             array("Q", bytes(8 * count)),
             array("L", bytes(array("L").itemsize * count)),
         )
+        self.active_on = ""
         self.desks: dict[int, str] = {}
         self.lapsed: set[str] = set()
 
@@ -781,11 +784,12 @@ class Replay:
             raise Wrong("happened_after_recorded")
         today = self.local_day(recorded)
         of_workshop = e["kind"] in ("redeemed", "kept", "disputed", "workshop_opened")
+        late = e["kind"] == "handed_out" and e["facts"].get("recorded_late", False)
         if on != today:
             slack = 1 if self.zone is None else 0
             if (
                 on > shifted(today, slack)
-                or (not of_workshop and on < shifted(today, -slack))
+                or (not of_workshop and not late and on < shifted(today, -slack))
                 or date.fromisoformat(on).isoformat() != on
             ):
                 raise Wrong("odd_day", on=on, today=today)
@@ -1005,7 +1009,7 @@ class Replay:
         self._be(e, None, None, 0, ["activate", f"order/{order.number}", 0])
         if not all(order.state):
             raise Wrong("active_too_early")
-        order.active = True
+        order.active, order.active_on = True, e["on"]
 
     def _on_print_batch_made(self, e: Facts, f: Facts) -> None:
         order, turn = self.orders[f["order"]], f["batch"] - 1
@@ -1067,7 +1071,28 @@ class Replay:
         ):
             raise Wrong("handed_out_late")
         self._list(f, f["serials"])
+        self._given_then(e, f, order)
         self._be(e, f"stock/{book}", f"circulating/{book}", f["count"] * order.face)
+
+    def _given_then(self, e: Facts, f: Facts, order: Order) -> None:
+        """A hand-out is of today, or says that it was recorded late, within the days of its tranche."""
+        rules, today = order.tranche.told.get("hand_out", {}), self.local_day(e["recorded"])
+        slack, late = (1 if self.zone is None else 0), f.get("recorded_late", False)
+        if type(late) is not bool or (late and (
+            e["on"] > shifted(today, slack - 1)
+            or e["on"] < shifted(today, -rules.get("late_days", LATE_DAYS) - slack)
+            or e["on"] < shifted(order.active_on, -slack)
+        )):
+            raise Wrong("recorded_too_late", on=e["on"], today=today)
+        if f.get("device_clock") not in (None, "ahead", "behind"):
+            raise Wrong("odd_shape", odd=f["device_clock"])
+        despite, at_site = f.get("despite_limit"), f.get("at_site")
+        if despite is not None and (
+            despite not in ("other_person", "decided") or rules.get("limit_per_person") is None
+        ):
+            raise Wrong("no_limit_to_pass", found=despite)
+        if at_site is not None:
+            known(("site", at_site), self._dated)
 
     def _on_hand_out_replaced(self, e: Facts, f: Facts) -> None:
         """What is left of a hand-out ends, and as many passes of a new order take its place, handed out."""
@@ -2255,6 +2280,8 @@ SENTENCES = {
     "no_such_pass": ("parle d'un pass qui n'existe pas : {serial}", "speaks of a pass that does not exist: {serial}"),
     "not_at_desk": ("remet le pass {serial}, qui n'est plus ou n'est pas dans ce guichet", "hands out pass {serial}, which is not, or no longer, at this desk"),
     "order_not_ready": ("remet des pass d'une commande inactive, périmée ou de spécimens", "hands out passes of an inactive, lapsed or specimen order"),
+    "recorded_too_late": ("date du {on} une remise enregistrée le {today} : hors des jours admis", "dates a hand-out {on} that was recorded {today}: outside the days allowed"),
+    "no_limit_to_pass": ("passe outre une limite par personne qui n'existe pas ({found})", "sets aside a limit per person that does not exist ({found})"),
     "handed_out_late": ("remet des pass après le dernier jour de remise", "hands out passes after the last day for it"),
     "site_twice": ("donne un second numéro à un lieu", "gives a site a second number"),
     "accredited_twice": ("habilite un lieu qui l'est déjà", "accredits a site that is accredited already"),

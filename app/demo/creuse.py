@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from app.instance import Instance
 from funding import operations as funds
 from funding.allocation import Funder
+from funding.hand_out_rules import HandOutRules
 from funding.tranches import AmendCalendar, Calendar, OpenTranche, amend_calendar
 from issuance.desks import Deliver, OpenDesk, deliver, open_desk
 from issuance.hand_outs import HandOut
@@ -162,7 +163,8 @@ def _found(story: Story, session: Session, secret: bytes) -> None:
         (2, "T2", "aliso", "AMI-2019", 7_500, {"ETAT-AMI": 50, "CD23-AMI": 50}),
     ):
         tranche = OpenTranche(
-            story.id(), number, code, programme_, call, euros * 100, shares, YEAR, publics=PUBLICS[code]
+            story.id(), number, code, programme_, call, euros * 100, shares, YEAR, publics=PUBLICS[code],
+            hand_out=HandOutRules(pic_share=50 if code == "T1" else None),
         )  # fmt: skip
         _done(open_tranche(session, tranche, by=BY, now=now))
     for programme_ in ("tela", "aliso"):

@@ -31,7 +31,9 @@ from app.spreadsheets import csv_text
 from funding import queries as funds
 from funding.operations import NotFound
 from funding.tranches import Calendar
+from issuance.given import given
 from issuance.queries import not_active
+from issuance.quotas import quotas
 from ledger.moments import Moment
 from redemption.reconciliation import Reconciliation, reconcile
 from redemption.sites import FOR_EVER, listed_accreditations, listed_sites
@@ -76,7 +78,12 @@ class Departement(Controller):
     def tranche(self, tranche: FromPath[str], request: Asked) -> Response[str]:
         """One tranche: a sentence, a bar, a table."""
         found, dates = _tranche(request, tranche)
-        return page(request, "tranche.html", t=found, dates=dates)
+        with reading(request) as session:
+            [quota] = quotas(session, tranche)
+            despite = given(session, "despite-limit", code=tranche)
+        return page(
+            request, "tranche.html", t=found, dates=dates, quota=quota, despite=despite
+        )
 
     @post("/tranches/{tranche:str}/export", opt={"door": Action.EXPORT})
     async def export(self, tranche: FromPath[str], request: Asked) -> Response[str]:

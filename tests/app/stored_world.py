@@ -10,8 +10,10 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
 
 from app.database import Database
+from app.migrating import folder
 from funding import models as funds
 from funding.attribution import project
 from issuance import models as paper
@@ -109,6 +111,11 @@ def load(database: Database, path: Path) -> None:
                 session.execute(
                     insert(table), [_values(table, row) for row in told[table.name]]
                 )
+        for _, e in entries:
+            if e.kind == "desk_opened":
+                session.execute(insert(paper.desk).values(_desk(e)))
+        for statement in _fills("hand_out", session):
+            session.connection().exec_driver_sql(statement)
     ids = [e.id for _, e in entries]
     before = 0
     for size, at in told["checkpoints"]:
@@ -118,6 +125,19 @@ def load(database: Database, path: Path) -> None:
         with database.begin("23", "sequencer") as session:
             sequencer.step(session, at=datetime.fromisoformat(at), project=[project])
         before = size
+
+
+def _desk(e: Entry) -> dict[str, Any]:
+    told = {name: e.facts[name] for name in ("code", "prescriber", "name")}
+    return told | {"entry_id": e.id}
+
+
+def _fills(table: str, session: Session) -> list[str]:
+    """Return how migrations filled a table that came later from the entries that were there."""
+    kind = session.get_bind().dialect.name
+    scripts = sorted((folder() / "departement").glob(f"*.{kind}.sql"))
+    statements = [s for path in scripts for s in path.read_text("utf-8").split(";\n")]
+    return [s for s in statements if s.strip().startswith(f"INSERT INTO {table} (")]
 
 
 def _plain(value: Any) -> Any:

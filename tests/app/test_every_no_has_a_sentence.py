@@ -34,6 +34,7 @@ from app.people.roles import Role
 from funding import publics
 from funding.allocation import Funder
 from issuance.hand_outs import Need, Proof
+from issuance.limits import DespiteLimit
 from ledger.attempts import ACT_REUSED
 from ledger.refusal import Refusal
 from redemption import import_sites, mednum, mednum_cells
@@ -303,6 +304,7 @@ def keys() -> frozenset[str]:
         "proof": {*get_args(Proof)},
         "public": {*publics.KNOWN},
         "need": {*get_args(Need)},
+        "despite_limit": {*get_args(DespiteLimit)},
         "loss": {*get_args(Loss)},
         "workshop_kind": {*get_args(Kind)},
         "verdict_title": good_verdicts() | scan_codes(),

@@ -455,6 +455,82 @@ def test_a_desk_hands_out_a_carnet_once(counter):
     assert words(counter.post("/scans", queue)) == ["accepted"] * 5
 
 
+def queued(carnet: list[str], **more: Any) -> dict[str, Any]:
+    """Return a hand-out that a device kept while it had no network."""
+    asked = {"id": str(new_id()), "pic": True, "proof": "attested", "serials": carnet[:1]}
+    return asked | {"given_at": "2020-02-03T08:30:00+01:00"} | more
+
+
+def test_a_queue_of_hand_outs_is_judged_one_by_one_and_sent_again_without_harm(counter):
+    carnet, other = counter.a_carnet(), counter.a_carnet()
+    queue = [
+        queued(carnet, shown="kept"),
+        queued(carnet),
+        queued(["nonsense"]),
+        queued(other, holder={"surname": "A", "first_name": "B", "born_on": "1990-01-01"}),
+    ]
+    before = counter.count(handed_out)
+    first = counter.post("/hand-outs/queue", queue, "desk")
+    told = first.json()
+    assert words(first) == [
+        "accepted",
+        "already_handed_out",
+        "malformed_serial",
+        "accepted",
+    ]
+    assert [v["id"] for v in told] == [one["id"] for one in queue]
+    assert "sentence" not in told[0]
+    assert told[1]["sentence"].endswith(".")
+    assert not any(v.get("again") for v in told)
+    assert counter.count(handed_out) == before + 2
+
+    again = counter.post("/hand-outs/queue", queue, "desk")
+    assert words(again) == words(first)
+    assert [v["replayed"] for v in again.json()] == [True] * 4
+    assert counter.count(handed_out) == before + 2
+    with counter.database.begin("23", read_only=True) as session:
+        shown = select(attempt.c.shown).where(attempt.c.id == UUID(queue[0]["id"]))
+        assert session.scalars(shown).one() == "kept"
+
+
+def test_a_device_that_says_when_is_believed_within_bounds_and_marked_beyond(counter):
+    claims = {
+        "2020-02-03T08:30:00+01:00": (None, None, "2020-02-03"),
+        "2020-01-31T23:30:00Z": (True, None, "2020-02-01"),
+        "2020-02-03T13:01:00Z": (None, None, "2020-02-03"),
+        "2020-03-03T15:00:00Z": (None, "ahead", "2020-02-03"),
+        "1970-01-01T00:00:00Z": (None, "behind", "2020-02-03"),
+        "0001-01-01T00:00:00+14:00": (None, "behind", "2020-02-03"),
+    }
+    queue = [queued(counter.a_carnet(), given_at=at) for at in claims]
+    told = counter.post("/hand-outs/queue", queue, "desk").json()
+    facts = [v["facts"] for v in told]
+    with counter.database.begin("23", read_only=True) as session:
+        rows = dict(
+            session.execute(
+                select(entry.c.id, entry.c.occurred_on).where(
+                    entry.c.id.in_([UUID(one["id"]) for one in queue])
+                )
+            ).all()
+        )
+    days = [rows[UUID(one["id"])].isoformat() for one in queue]
+    found = [
+        (f.get("recorded_late"), f.get("device_clock"), day)
+        for f, day in zip(facts, days, strict=True)
+    ]
+    assert found == list(claims.values())
+
+
+def test_a_queue_that_is_too_long_or_another_s_records_nothing(counter):
+    before = counter.counts()
+    queue = [queued(["23-000001-1"]) for _ in range(501)]
+    problem(counter.post("/hand-outs/queue", queue, "desk"), 400, "too_many_hand_outs")
+    problem(counter.post("/hand-outs/queue", queue[:1], "site"), 403, "not_allowed")
+    naive = [queued(["23-000001-1"], given_at="2020-02-03T08:30:00")]
+    problem(counter.post("/hand-outs/queue", naive, "desk"), 400, "malformed")
+    assert counter.counts() == before
+
+
 def test_a_desk_cannot_speak_for_another(counter):
     giving = {"id": str(new_id()), "pic": True, "proof": "attested", "desk": "MSA"}
     giving["serials"] = counter.a_carnet()[:1]
@@ -723,6 +799,7 @@ def test_the_api_describes_itself(counter):
         ("/api/v1/undos", "POST"),
         ("/api/v1/vouchers/check", "POST"),
         ("/api/v1/hand-outs", "POST"),
+        ("/api/v1/hand-outs/queue", "POST"),
         ("/api/v1/reconciliations", "GET"),
         ("/api/v1/reconciliations/{tranche}", "GET"),
     }

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from funding import operations as funds
 from funding.allocation import Funder
+from funding.hand_out_rules import HandOutRules
 from funding.models import calendar, share, share_version
 from funding.tranches import (
     AmendCalendar,
@@ -65,6 +66,13 @@ IMPOSSIBLE = {
     "carnet_size": {"carnet_size": 256},
     "envelope": {"envelope_cents": 4_000},
     "envelope_not_whole": {"envelope_cents": 100_001},
+    "late_days": {"hand_out": HandOutRules(late_days=367)},
+    "limit_per_person": {"hand_out": HandOutRules(limit_per_person=0)},
+    "pic_share": {"hand_out": HandOutRules(pic_share=101)},
+    "holders_named": {
+        "shares": {"ETAT": 50, "DEP": 50},
+        "hand_out": HandOutRules(holders_named=True),
+    },
 }
 
 REFUSED = {

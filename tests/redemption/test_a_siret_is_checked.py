@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redemption.siret import is_siret
+from issuance.siret import is_siret
 
 
 @pytest.mark.parametrize("siret", ["73282932000074", "55200844300012"])

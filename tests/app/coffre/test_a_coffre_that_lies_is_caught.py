@@ -237,6 +237,43 @@ def print_a_batch_twice(lines: list[Line]) -> None:
     lines.insert(at + 1, again(lines[at]))
 
 
+def late_hand_out(lines: list[Line]) -> Line:
+    [found] = [line for line in lines if line["facts"].get("recorded_late")]
+    return found
+
+
+def hide_that_a_hand_out_was_late(lines: list[Line]) -> None:
+    del late_hand_out(lines)["facts"]["recorded_late"]
+
+
+def record_a_hand_out_later_than_its_tranche_allows(lines: list[Line]) -> None:
+    late_hand_out(lines)["on"] = "2020-01-24"
+
+
+def say_late_of_a_hand_out_of_the_day(lines: list[Line]) -> None:
+    lines[find(lines, "handed_out")]["facts"]["recorded_late"] = True
+
+
+def date_a_hand_out_before_its_order_was_active(lines: list[Line]) -> None:
+    found = late_hand_out(lines)
+    [active] = [
+        line
+        for line in lines
+        if (line["kind"], line["facts"].get("order"))
+        == ("order_activated", found["facts"]["order"])
+    ]
+    active["at"] = active["recorded"] = found["recorded"]
+    active["on"] = found["recorded"][:10]
+
+
+def set_aside_a_limit_that_is_not_there(lines: list[Line]) -> None:
+    lines[find(lines, "handed_out")]["facts"]["despite_limit"] = "decided"
+
+
+def hand_out_at_a_site_that_is_not_there(lines: list[Line]) -> None:
+    lines[find(lines, "handed_out")]["facts"]["at_site"] = 99
+
+
 def add_a_field(lines: list[Line]) -> None:
     lines[3]["note"] = "hello"
 
@@ -275,6 +312,12 @@ LIES: dict[Callable[[list[Line]], None], str] = {
     print_a_batch_twice: "consomme un droit que l'écriture n°",
     hand_out_what_is_elsewhere: "dans ce guichet",
     hand_out_too_late: "après le dernier jour de remise",
+    hide_that_a_hand_out_was_late: "porte le jour 2020-01-31",
+    record_a_hand_out_later_than_its_tranche_allows: "hors des jours admis",
+    say_late_of_a_hand_out_of_the_day: "hors des jours admis",
+    date_a_hand_out_before_its_order_was_active: "hors des jours admis",
+    set_aside_a_limit_that_is_not_there: "une limite par personne qui n'existe pas",
+    hand_out_at_a_site_that_is_not_there: "que le journal ne connaît pas encore",
     use_on_a_day_without_workshop: "n'est pas d'un atelier",
     use_at_a_site_without_accreditation: "non habilité",
     use_after_the_tolerance: "après la tolérance",

@@ -19,6 +19,7 @@ from app.coffre import export as exporting
 from app.coffre import verify
 from app.coffre.scopes import of_call, of_site
 from app.database import Database
+from funding.hand_out_rules import HandOutRules
 from funding.operations import (
     ExtendConvention,
     SuspendProgramme,
@@ -79,6 +80,7 @@ def live(database: Database) -> World:
         world = a_world(session, now=start, cap_esf=9_000, esf_until=date(2020, 6, 30))
         second = OpenTranche(
             new_id(), 2, "T2", "tela", "AAP", 300_000, {"FSE": 1, "ETAT": 1, "DEP": 1}, CALENDAR, regularise=True,
+            hand_out=HandOutRules(late_days=10),
         )  # fmt: skip
         done(open_tranche(session, second, by="test", now=start))
         serials = an_order(session, world, 8)
@@ -97,7 +99,13 @@ def live(database: Database) -> World:
         scanned(session, world, workshop, *serials[:4], *thirds[:3])
         waiting = scanned(session, world, workshop, thirds[5])
         assert [v.verdict for v in waiting] == ["kept"]
-        given(session, *thirds[5:10], now=moment("2020-02-04"))
+        late = given(
+            session,
+            *thirds[5:10],
+            now=moment("2020-02-04"),
+            given_on=date(2020, 1, 31),
+        )
+        assert late.facts["recorded_late"]
     sequence(database)
     with database.begin("23") as session:
         extended = ExtendConvention(new_id(), "FSE", date(2020, 1, 1), date(2020, 9, 30))

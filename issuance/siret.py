@@ -20,6 +20,11 @@ LA_POSTE: Final = "356000000"
 _FORM: Final = re.compile(r"(?!0{9})[0-9]{14}")
 
 
+def siren(siret: str) -> str:
+    """Return the organisation of an establishment: the first nine digits of its SIRET."""
+    return siret[:9]
+
+
 def is_siret(text: str) -> bool:
     """Say whether `text` is a SIRET exactly: spaces are for the caller to mend."""
     if not _FORM.fullmatch(text) or not luhn.is_valid(text[:9]):
