@@ -185,7 +185,7 @@ def test_sixteen_phones_with_one_pass_get_one_yes(database):
 
 
 def test_what_is_lost_of_it_is_made_again_on_our_paper(session, opened):
-    world, workshop = opened
+    world, _workshop = opened
     assert verdicts(session, opened, FIRST) == ["accepted"]
     gave = the_only_one(given_of_carnet(session, 2))
     lost = ReplaceHandOut(new_id(), gave.id, "CAF")

@@ -168,9 +168,10 @@ def live(database: Database) -> World:
         late = moment("2020-11-10")
         told = done(taken_over(session, world, a_foreign_list(*rows), now=late))
         assert told.facts["orders"] == [6, 7]
-        given(session, "23-000017-1", "23-000017-2", now=late)
-        given(session, "23-000016-1", now=late)
-        typed_in(session, world, autumn, "88100001", FOREIGN_QR, now=late)
+        done(given(session, "23-000017-1", "23-000017-2", now=late))
+        done(given(session, "23-000016-1", now=late))
+        used = typed_in(session, world, autumn, "88100001", FOREIGN_QR, now=late)
+        assert [v.verdict for v in used] == ["accepted"] * 2
     return world
 
 
