@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 from ledger.refusal import Refusal
 from redemption.counter import Verdict
+from redemption.recognition import LOOKED_UP
 
 # A mistyped code is seen by its check symbol and a forged token by its signature: neither is
-# looked up, so neither is a guess.  What is well formed and is no pass of ours may be one.
+# looked up, so neither is a guess, unless it could have been a number of a former operator.
+# What is well formed and is no pass of ours may be one.
 MOST = 100
 WITHIN_SECONDS = 600.0
 GUESSES = {"unknown"}
@@ -51,7 +53,16 @@ class Guesses:
 
     def count(self, device: str, verdicts: Sequence[Verdict]) -> None:
         """Count what was no pass; a retry of the same scan is not counted again."""
-        tried = sum(v.verdict in GUESSES and not v.replayed for v in verdicts)
+        self.add(
+            device,
+            sum(
+                (v.verdict in GUESSES or LOOKED_UP in v.facts) and not v.replayed
+                for v in verdicts
+            ),
+        )
+
+    def add(self, device: str, tried: int) -> None:
+        """Count so many things that a device sent and that were no pass."""
         if tried:
             with self._lock:
                 seen = self._seen.setdefault(device, deque(maxlen=MOST))

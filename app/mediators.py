@@ -17,7 +17,7 @@ from app.errors import preferred, unless_accepted
 from app.people.roles import Door
 from app.serving import Serving
 from ledger.refusal import Refusal
-from redemption.checking import look
+from redemption.checking import is_a_guess, look
 from redemption.counter import Device, Presented, Scan, Verdict
 from redemption.undoing import Undo, Why, undo
 from redemption.workshops import OpenWorkshop, open_workshop
@@ -146,15 +146,17 @@ class Mediators(Controller):
         bearer: NamedDependency[Bearer],
         serving: NamedDependency[Serving],
     ) -> Response[bytes]:
-        """Look at a pass without spending it."""
+        """Look at a pass without spending it; what is no pass counts among the device's guesses."""
         if bearer.scope == "departement":
             raise NotAllowed(bearer.scope)
         code = bearer.departement
+        serving.guesses.check(bearer.id)
         ring = serving.instance.keyring(code)
         with serving.instance.database.begin(code, read_only=True) as session:
             seen = look(
                 session, data.token, now=serving.instance.moment(code), keyring=ring
             )
+        serving.guesses.add(bearer.id, int(is_a_guess(seen, ring)))
         return Response(_encoder.encode(seen), media_type=MediaType.JSON)
 
 

@@ -32,6 +32,7 @@ from app.pages.people import People
 from app.pages.prescriber import Prescriber
 from app.pages.replacement import Replacement
 from app.pages.site_imports import SiteImports
+from app.pages.taking_over import TakingOver
 from app.pages.unused import UnusedRoom
 from app.pages.visitors import guard
 from app.pages.works import Works
@@ -75,6 +76,7 @@ def create_app(instance: Instance) -> Litestar:
             Departement,
             People,
             Orders,
+            TakingOver,
             SiteImports,
             Works,
             NeedsRoom,

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
-from issuance.models import secret_key, voucher_order
+from issuance.models import foreign_carnet, secret_key, voucher_order
 from ledger import canonical, gates
 from ledger.attempts import Act, Answer, perform
 from ledger.entries import Right
@@ -102,7 +102,8 @@ class Revocation(NamedTuple):
 class Keyring:
     """What is needed to recognise a département's paper: every public key it ever used.
 
-    `revoked` are those of `vouchers` whose signature proves nothing any more.
+    `revoked` are those of `vouchers` whose signature proves nothing any more.  `foreign`: there is paper
+    of a former operator too, recognised by its own numbers.
     """
 
     departement: str
@@ -110,6 +111,7 @@ class Keyring:
     specimens: Mapping[int, Ed25519PublicKey]
     code_key: bytes | None
     revoked: Mapping[int, Revocation] = field(default_factory=dict)
+    foreign: bool = False
 
     @property
     def all(self) -> Mapping[int, Ed25519PublicKey]:
@@ -315,8 +317,14 @@ def keyring(session: Session, departement: str, secret: bytes | None) -> Keyring
             public[purpose][key_id] = Ed25519PublicKey.from_public_bytes(raw)
     if secret is not None and code_key is None and rows:
         raise KeysLocked("wrong_secret")
+    foreign = session.scalar(select(foreign_carnet.c.carnet).limit(1)) is not None
     return Keyring(
-        departement, public["voucher"], public["specimen"], code_key, revocations(session)
+        departement,
+        public["voucher"],
+        public["specimen"],
+        code_key,
+        revocations(session),
+        foreign,
     )
 
 

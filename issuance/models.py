@@ -91,6 +91,30 @@ voucher = table(
     CheckConstraint("length(code_digest) = 32", name="code_digest_size"),
 )
 
+# Carnets taken over from a former operator: what their covers say. `found_by` is that without what
+# people type in several ways. It is no secret; the numbers of the passes inside are kept nowhere.
+foreign_carnet = table(
+    "foreign_carnet",
+    Column("carnet", Integer, primary_key=True, autoincrement=False),
+    Column("order_number", Integer, nullable=False, index=True),
+    Column("operator", Words, nullable=False),
+    Column("label", Words, nullable=False),
+    Column("found_by", Words, nullable=False),
+    UniqueConstraint("found_by", "operator"),
+    ForeignKeyConstraint(
+        ["carnet", "order_number"], ["carnet.number", "carnet.order_number"]
+    ),
+)
+
+# Of a pass taken over, the mark of its number is its code's digest; a QR code that holds another
+# text than the number is found by the mark of that text, here.
+foreign_qr = table(
+    "foreign_qr",
+    Column("digest", Bytes, primary_key=True),
+    Column("serial", Words, ForeignKey("voucher.serial"), nullable=False, unique=True),
+    CheckConstraint("length(digest) = 32", name="digest_size"),
+)
+
 activation = table(
     "activation",
     Column(

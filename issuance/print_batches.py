@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from issuance.models import carnet
+from issuance.models import carnet, foreign_carnet
 from issuance.orders import OrderRow, order_row
 from issuance.printed import Kind
 from ledger import canonical, gates
@@ -41,6 +41,15 @@ class NotInOrder(Refusal):
     order: int
     first: int
     last: int
+
+
+@dataclass(eq=False)
+class OrderTakenOver(Refusal):
+    """The order is paper of a former operator, which is never printed again."""
+
+    code = "order_taken_over"
+
+    order: int
 
 
 class RecordBatch(msgspec.Struct, frozen=True):
@@ -76,7 +85,15 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 def printable(session: Session, order: OrderRow, first: int, last: int) -> None:
-    """Raise `NotInOrder` unless these carnets, both ends included, are of the order and made."""
+    """Raise `NotInOrder` unless these carnets, both ends included, are of the order and made.
+
+    Raise `OrderTakenOver` for paper that somebody else had printed.
+    """
+    foreign = select(foreign_carnet.c.carnet).where(
+        foreign_carnet.c.order_number == order.number
+    )
+    if session.scalar(foreign.limit(1)) is not None:
+        raise OrderTakenOver(order.number)
     made = select(func.count()).where(
         carnet.c.order_number == order.number, carnet.c.number.between(first, last)
     )
@@ -87,7 +104,7 @@ def printable(session: Session, order: OrderRow, first: int, last: int) -> None:
 def record_batch(session: Session, request: RecordBatch, *, by: str, now: Moment) -> Answer:
     """Record that a batch was printed; recording it again is a replay, and adds nothing.
 
-    Refused with `not_found`, `carnets_not_of_order`.
+    Refused with `not_found`, `carnets_not_of_order`, `order_taken_over`.
     """
     act = Act(request.id, "record_print_batch", by, now)
 

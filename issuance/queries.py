@@ -17,6 +17,7 @@ from issuance.models import (
     delivery,
     desk,
     desk_programme,
+    foreign_carnet,
     handed_out,
     secret_key,
     voucher,
@@ -27,11 +28,16 @@ from ledger.models import entry, gate
 
 # The kind of the entry that gives new passes for lost ones: no hand-out, but as good as one.
 REPLACEMENT = "hand_out_replaced"
+# The kind of the entry that honours the paper of a former operator: order, making and activation at once.
+TAKEN_OVER = "order_taken_over"
 
 
 @dataclass(frozen=True)
 class InHand:
-    """A carnet on the desk: what is left in it, what it is worth, and until when."""
+    """A carnet on the desk: what is left in it, what it is worth, and until when.
+
+    `cover`: what stands on it, where a former operator printed it.
+    """
 
     number: int
     left: int
@@ -40,6 +46,7 @@ class InHand:
     use_by: date
     publics: tuple[str, ...]
     programme: str
+    cover: str | None = None
 
 
 def listed_keys(session: Session) -> list[tuple[int, str, str | None]]:
@@ -109,6 +116,7 @@ class OrderLine:
     made: int
     commitment_number: str | None
     replacement: bool
+    taken_over: bool
 
     @property
     def last_carnet(self) -> int:
@@ -141,6 +149,7 @@ def order_lines(session: Session, number: int | None = None) -> list[OrderLine]:
         _MADE,
         activation.c.commitment_number,
         entry.c.kind == REPLACEMENT,
+        entry.c.kind == TAKEN_OVER,
     ).order_by(voucher_order.c.number.desc())
     if number is None:
         chosen = chosen.where(entry.c.kind != REPLACEMENT)
@@ -232,8 +241,16 @@ def in_hand(session: Session, number: int) -> InHand | None:
         .order_by(target_public.c.public)
     )
     use_by = calendar_in_force(session, order.tranche).use_by
+    cover = select(foreign_carnet.c.label).where(foreign_carnet.c.carnet == number)
     return InHand(
-        number, of - gone, of, order.face_cents, use_by, tuple(publics), order.programme
+        number,
+        of - gone,
+        of,
+        order.face_cents,
+        use_by,
+        tuple(publics),
+        order.programme,
+        session.scalar(cover),
     )
 
 

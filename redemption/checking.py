@@ -68,6 +68,14 @@ def look(session: Session, text: str, *, now: Moment, keyring: Keyring) -> Look:
     )
 
 
+def is_a_guess(seen: Look, keyring: Keyring) -> bool:
+    """Tell whether a look may have been a try at a number: it was looked for, and there is no such pass."""
+    tried = {State.UNKNOWN}
+    if keyring.foreign:
+        tried |= {State.MISTYPED, State.FORGED}
+    return seen.state in tried and seen.serial is None
+
+
 def _state(
     session: Session,
     row: PassRow,

@@ -95,11 +95,12 @@ def redeem(
         serials=[text.serial for text in said if text.serial is not None],
         codes=[text.code_digest for text in said if text.code_digest is not None],
         workshops=[p.scan.workshop for p in queue],
+        marks=[text.mark for text in said if text.mark is not None],
     )
     verdicts: list[Verdict | None] = [None] * len(queue)
     first_seen: dict[UUID, int] = {}
     for place, p in enumerate(queue):
-        problem = _unfit(p, known.sites, keyring)
+        problem = _unfit(p, said[place], known.sites, keyring)
         if problem is not None:
             verdicts[place] = Verdict(p.scan.id, problem)
         else:
@@ -128,7 +129,9 @@ def _same_again(
     return verdict
 
 
-def _unfit(p: Presented, workshops: Mapping[UUID, int], keyring: Keyring) -> str | None:
+def _unfit(
+    p: Presented, said: Read, workshops: Mapping[UUID, int], keyring: Keyring
+) -> str | None:
     """Return why a scan cannot be judged now; it is not kept, and can be sent again."""
     site = workshops.get(p.scan.workshop)
     if site is None:
@@ -137,15 +140,15 @@ def _unfit(p: Presented, workshops: Mapping[UUID, int], keyring: Keyring) -> str
         return OTHER_SITE
     if keyring.code_key is None and codes.looks_like_code(p.scan.token):
         return CODES_LOCKED
-    return None
+    return CODES_LOCKED if said.refusal == CODES_LOCKED else None
 
 
-def _attempt(p: Presented, now: Moment, keyring: Keyring) -> Attempt:
+def _attempt(p: Presented, said: Read, now: Moment, keyring: Keyring) -> Attempt:
     scan = p.scan
     request = f"{scan.token}|{scan.workshop}|{scan.at.isoformat()}".encode()
     # Both are worth money, so only a digest is kept.  A token holds a signature that nobody
-    # guesses; a code is short, so its digest needs a key.
-    if keyring.code_key is not None and codes.looks_like_code(scan.token):
+    # guesses; a code is short, and so may be a number of a former operator: they need a key.
+    if keyring.code_key is not None and said.token is None:
         asked = hmac.digest(keyring.code_key, request, "sha256")
     else:
         asked = sha256(request).digest()
@@ -206,8 +209,8 @@ def _judged(
     seen = [match(said, known.passes, known.by_code, keyring) for _, said in batch]
     held_by = spenders(session, [s.row for s in seen if s.row is not None and s.row.held])
     judged = []
-    for (p, _), (row, refusal, why) in zip(batch, seen, strict=True):
-        attempt = _attempt(p, now, keyring)
+    for (p, said), (row, refusal, why) in zip(batch, seen, strict=True):
+        attempt = _attempt(p, said, now, keyring)
         if row is None:
             judged.append(Judged(attempt, refusal or Reason.UNKNOWN, why, None))
             continue

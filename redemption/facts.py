@@ -13,7 +13,7 @@ from ledger.bulk import bytes_array, is_postgres, run, text_array, uuid_array
 from redemption import presented
 from redemption.admission import OrderFacts, PlaceFacts
 from redemption.models import workshop
-from redemption.presented import ORDERS, PASSES, PLACES, PassRow
+from redemption.presented import BY_QR, ORDERS, PASSES, PLACES, PassRow
 
 
 class Facts(NamedTuple):
@@ -33,22 +33,27 @@ def facts(
     serials: Iterable[str],
     codes: Iterable[bytes],
     workshops: Iterable[UUID],
+    marks: Iterable[bytes] = (),
 ) -> Facts:
     """Return what is known of these passes at these workshops, and hold the gates of their orders.
 
     The gates stay as they are until the transaction ends.  On PostgreSQL it is one exchange: a
-    flush of a few scans costs hardly more than its exchanges.
+    flush of a few scans costs hardly more than its exchanges.  `marks` are of numbers of a former
+    operator; a flush without any pays nothing for them.
     """
-    where = sorted(set(workshops))
+    where, theirs = sorted(set(workshops)), sorted(set(marks))
     if is_postgres(session):
         sought = {
             "serials": text_array(sorted(set(serials))),
-            "codes": bytes_array(sorted(set(codes))),
+            "codes": bytes_array(sorted({*codes, *theirs})),
             "workshops": uuid_array(where),
         }
+        if theirs:
+            marked = sought | {"marks": bytes_array(theirs)}
+            return _sorted_out(run(session, _FACTS_OF_MARKS, marked))
         return _sorted_out(run(session, _FACTS, sought))
     passes = presented.passes(session, serials)
-    by_code = presented.passes_by_code(session, codes)
+    by_code = presented.passes_by_code(session, codes, theirs)
     orders = presented.orders(
         session, {row.order for row in [*passes.values(), *by_code.values()]}
     )
@@ -61,7 +66,7 @@ def facts(
 
 
 _NO_VOUCHER = "NULL, NULL::bigint, NULL::bytea, NULL::boolean, NULL::bigint, NULL::bigint, NULL::bytea"
-_FACTS = f"""
+_STATEMENT = f"""
     WITH seen AS MATERIALIZED (
       {
     PASSES.format(
@@ -77,7 +82,8 @@ _FACTS = f"""
         key="code_digest",
         also=", v.code_digest",
     )
-}),
+}
+{{also_seen}}),
     ordered AS MATERIALIZED (
       {ORDERS.format(chosen="(SELECT order_number FROM seen)")}),
     placed AS (
@@ -108,6 +114,8 @@ _FACTS = f"""
     SELECT 'closed', json_build_object('number', number, 'stage', stage), {_NO_VOUCHER}
     FROM held WHERE closed_by IS NOT NULL
 """
+_FACTS = _STATEMENT.format(also_seen="")
+_FACTS_OF_MARKS = _STATEMENT.format(also_seen=f" UNION ALL {BY_QR}")
 
 
 def _sorted_out(rows: Iterable[tuple[Any, ...]]) -> Facts:

@@ -58,6 +58,14 @@ _PG_BY_CODE = PASSES.format(
     key="code_digest",
     also=", v.code_digest",
 )
+# A pass of a former operator, by the mark of what its QR code holds where that is not its number.
+BY_QR = PASSES.format(
+    source="""(SELECT q.serial AS sought, q.digest
+               FROM unnest(CAST(%(marks)s AS bytea[])) AS m(mark)
+               JOIN foreign_qr AS q ON q.digest = m.mark) AS r""",
+    key="serial",
+    also=", r.digest AS code_digest",
+)
 _LITE_BY_SERIAL = text(
     PASSES.format(
         source="(SELECT value AS sought FROM json_each(:sought)) AS r",
@@ -82,22 +90,32 @@ def passes(session: Session, serials: Iterable[str]) -> dict[str, PassRow]:
 
 
 _LITE_BY_CODE = text("SELECT serial FROM voucher WHERE code_digest = :sought")
+_LITE_BY_QR = text("SELECT serial FROM foreign_qr WHERE digest = :sought")
+_PG_BY_MARK = f"{_PG_BY_CODE} UNION ALL {BY_QR}"
 
 
-def passes_by_code(session: Session, digests: Iterable[bytes]) -> dict[bytes, PassRow]:
-    """Return the passes whose printed code has one of these digests."""
-    sought = sorted(set(digests))
+def passes_by_code(
+    session: Session, digests: Iterable[bytes], marks: Iterable[bytes] = ()
+) -> dict[bytes, PassRow]:
+    """Return the passes whose printed code has one of these digests, or whose foreign number these marks."""
+    theirs = sorted(set(marks))
+    sought = sorted({*digests, *theirs})
     if not sought:
         return {}
     if is_postgres(session):
-        rows = run(session, _PG_BY_CODE, {"sought": bytes_array(sought)})
+        told = {"sought": bytes_array(sought)}
+        if theirs:
+            rows = run(session, _PG_BY_MARK, told | {"marks": bytes_array(theirs)})
+        else:
+            rows = run(session, _PG_BY_CODE, told)
         return {row[-1]: PassRow._make(row[:-1]) for row in rows}
-    serials = {
-        serial: digest
-        for digest in sought
-        if (serial := session.scalar(_LITE_BY_CODE, {"sought": digest})) is not None
-    }
-    return {serials[row.serial]: row for row in passes(session, serials).values()}
+    found = [
+        (session.scalar(by, {"sought": digest}), digest)
+        for by, digests_ in ((_LITE_BY_CODE, sought), (_LITE_BY_QR, theirs))
+        for digest in digests_
+    ]
+    rows_of = passes(session, [serial for serial, _digest in found if serial is not None])
+    return {digest: rows_of[serial] for serial, digest in found if serial is not None}
 
 
 ORDERS = """

@@ -24,12 +24,14 @@ from issuance.orders import (
 )
 from issuance.paper import printed_passes
 from issuance.printed import PrintedPass
+from issuance.taking_over import TakeOver, take_over
 from ledger import sequencer
 from ledger.attempts import Answer
 from ledger.identifiers import new_id
 from ledger.moments import Moment
 from ledger.sealing import Sealer
 from redemption.counter import Device, Presented, Scan, Verdict, redeem
+from redemption.foreign_csv import read_foreign_list
 from redemption.hand_out import hand_out
 from redemption.mednum import clean
 from redemption.sites import Accredit, accredit, open_tranche, save_site
@@ -220,3 +222,53 @@ def sequence(database: Database, code: str = "23", now: Moment | None = None) ->
             at = (now or moment("2020-02-04")).at
             if not sequencer.step(session, at=at, project=[project]):
                 return
+
+
+def a_foreign_list(*rows: str) -> bytes:
+    """A list of a former operator's carnets: a header line, and these rows."""
+    return "\n".join(["carnet;numero;valeur;fin;qr", *rows, ""]).encode()
+
+
+def foreign_rows(carnets: int = 3, size: int = 2, fin: str = "2020-12-31") -> list[str]:
+    """The rows of carnets C-001 and on, whose passes are numbered 88100001 and on."""
+    return [
+        f"C-{n:03d};{88_100_000 + (n - 1) * size + rank};10,00;{fin};"
+        for n in range(1, carnets + 1)
+        for rank in range(1, size + 1)
+    ]
+
+
+def taken_over(
+    session: Session,
+    world: World,
+    data: bytes = b"",
+    *,
+    act: UUID | None = None,
+    now: Moment | None = None,
+    delivered: bool = True,
+    **asked,
+) -> Answer:
+    """Carnets of a former operator honoured by T1, and brought to the desk; the ring knows them."""
+    now = now or moment("2020-01-08")
+    told = {"tranche": "T1", "operator": "aptic", "commitment_number": "ENG-2020-9"}
+    listed = read_foreign_list(data or a_foreign_list(*foreign_rows()))
+    request = TakeOver(act or new_id(), **(told | asked), listed=listed)
+    answer = take_over(session, request, signer=world.signer, by="test", now=now)
+    world.ring = keyring(session, "23", SECRET)
+    if answer.accepted and delivered and not answer.replayed:
+        first, last = answer.facts["orders"]
+        for number in range(first, last + 1):
+            order = order_row(session, number)
+            end = order.first_carnet + order.carnets - 1
+            lot = Deliver(new_id(), "CAF", order.first_carnet, end)
+            done(deliver(session, lot, by="test", now=now))
+    return answer
+
+
+def typed_in(
+    session: Session, world: World, workshop: UUID, *texts: str, now: Moment | None = None
+) -> list[Verdict]:
+    """Texts typed or scanned, in one queue."""
+    at = now or moment("2020-02-03", 14)
+    queue = [Presented(scan_of(text, workshop, at), MANAGER) for text in texts]
+    return redeem(session, queue, now=at, keyring=world.ring)

@@ -9,6 +9,7 @@ from uuid import UUID
 import click
 
 from app.audit import audit_departement
+from app.cli.carnets import carnet_of
 from app.cli.frame import BY, DAY, MESSAGES, Place, _, conclude, with_place
 from app.cli.network import MANAGER
 from app.reconciliations import printed
@@ -73,16 +74,17 @@ def undo_(place: Place, serial: str, reason: Any) -> None:
 
 
 @click.command("block", help=_("Bloque les pass restants d'un carnet perdu ou volé."))
-@click.argument("carnet", type=int)
+@click.argument("carnet")
 @click.option(
     "--reason", type=click.Choice(["lost", "stolen", "misprinted"]), default="lost"
 )
 @with_place
-def block(place: Place, carnet: int, reason: Any) -> None:
+def block(place: Place, carnet: str, reason: Any) -> None:
     """Block a carnet."""
     with place.begin() as session:
+        number = carnet_of(session, place, carnet)
         answer = block_carnet(
-            session, BlockCarnet(new_id(), carnet, reason), by=BY, now=place.now
+            session, BlockCarnet(new_id(), number, reason), by=BY, now=place.now
         )
     conclude(
         answer,
@@ -98,8 +100,8 @@ def block(place: Place, carnet: int, reason: Any) -> None:
         "Bloque ce qui est en stock d'une plage de carnets : tiroir volé, mauvais tirage."
     ),
 )
-@click.option("--first", type=int, required=True, help=_("Premier carnet."))
-@click.option("--last", type=int, required=True, help=_("Dernier carnet."))
+@click.option("--first", required=True, help=_("Premier carnet."))
+@click.option("--last", required=True, help=_("Dernier carnet."))
 @click.option(
     "--reason",
     type=click.Choice(["lost", "stolen", "misprinted"]),
@@ -107,10 +109,11 @@ def block(place: Place, carnet: int, reason: Any) -> None:
     show_default=True,
 )
 @with_place
-def block_stock_(place: Place, first: int, last: int, reason: Any) -> None:
+def block_stock_(place: Place, first: str, last: str, reason: Any) -> None:
     """Block a range of carnets that nobody was given yet."""
-    request = BlockStock(new_id(), first, last, reason)
     with place.begin() as session:
+        from_, to = (carnet_of(session, place, typed) for typed in (first, last))
+        request = BlockStock(new_id(), from_, to, reason)
         answer = block_stock(session, request, by=BY, now=place.now)
     conclude(
         answer,

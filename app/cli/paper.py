@@ -5,7 +5,9 @@ from typing import Any, get_args
 import click
 from msgspec.structs import astuple
 
+from app.cli.carnets import carnet_of
 from app.cli.frame import BY, DAY, Place, _, as_json, conclude, must, print_rows, with_place
+from app.cli.taking_over import list_covers, take_over_
 from issuance import queries
 from issuance.desks import Deliver, OpenDesk, deliver, open_desk
 from issuance.hand_outs import HandOut
@@ -128,6 +130,10 @@ def list_prints(place: Place, number: int, form: str) -> None:
     print_rows(titles, rows, form)
 
 
+order.add_command(take_over_)
+order.add_command(list_covers)
+
+
 @click.group(help=_("Les guichets des prescripteurs."))
 def desk() -> None:
     """Hold the commands about desks together."""
@@ -151,15 +157,15 @@ def open_desk_(place: Place, code: str, **told: Any) -> None:
 
 @desk.command("deliver", help=_("Livre des carnets à un guichet."))
 @click.argument("code")
-@click.option("--first", type=int, required=True, help=_("Premier carnet."))
-@click.option("--last", type=int, required=True, help=_("Dernier carnet."))
+@click.option("--first", required=True, help=_("Premier carnet."))
+@click.option("--last", required=True, help=_("Dernier carnet."))
 @with_place
-def deliver_(place: Place, code: str, first: int, last: int) -> None:
+def deliver_(place: Place, code: str, first: str, last: str) -> None:
     """Bring carnets to a desk."""
     with place.begin() as session:
-        answer = deliver(
-            session, Deliver(new_id(), code, first, last), by=BY, now=place.now
-        )
+        from_, to = (carnet_of(session, place, typed) for typed in (first, last))
+        request = Deliver(new_id(), code, from_, to)
+        answer = deliver(session, request, by=BY, now=place.now)
     conclude(
         answer,
         "Carnets {first} à {last} livrés au guichet {code}.",
@@ -181,7 +187,7 @@ def list_desks(place: Place, form: str) -> None:
 
 @click.command("hand-out", help=_("Remet un carnet, ou quelques pass, à une personne."))
 @click.option("--desk", "desk_code", required=True, help=_("Le guichet."))
-@click.option("--carnet", type=int, help=_("Le numéro du carnet."))
+@click.option("--carnet", help=_("Le numéro du carnet."))
 @click.option(
     "--serial", "serials", multiple=True, help=_("Un pass du carnet (répétable).")
 )
@@ -220,21 +226,22 @@ def hand_out_(place: Place, **options: Any) -> None:
 
 
 def _hand_out(place: Place, options: dict[str, Any]) -> Answer:
-    request = HandOut(
-        new_id(),
-        options["desk_code"],
-        options["pic"],
-        options["proof"],
-        options["carnet"],
-        options["serials"],
-        options["category"],
-        options["need"],
-        options["given_on"],
-        _holder(options["holder"]),
-        options["despite_limit"],
-        options["at_site"],
-    )
     with place.begin() as session:
+        typed = options["carnet"]
+        request = HandOut(
+            new_id(),
+            options["desk_code"],
+            options["pic"],
+            options["proof"],
+            None if typed is None else carnet_of(session, place, typed),
+            options["serials"],
+            options["category"],
+            options["need"],
+            options["given_on"],
+            _holder(options["holder"]),
+            options["despite_limit"],
+            options["at_site"],
+        )
         return hand_out(
             session,
             request,

@@ -6,6 +6,7 @@ from uuid import UUID
 import click
 from sqlalchemy.orm import Session
 
+from app.cli.carnets import carnet_of
 from app.cli.frame import BY, Place, _, conclude, with_place
 from ledger.identifiers import new_id
 from redemption.replacing import (
@@ -23,7 +24,7 @@ from redemption.replacing import (
     "replace",
     help=_("Remplace ce qui reste d'une remise perdue ou volée, par autant de pass neufs."),
 )
-@click.option("--carnet", type=int, help=_("Le numéro d'un carnet de cette remise."))
+@click.option("--carnet", help=_("Le numéro d'un carnet de cette remise."))
 @click.option("--words", type=(str, str), help=_("Les deux mots du talon."))
 @click.option(
     "--hand-out",
@@ -41,7 +42,7 @@ from redemption.replacing import (
 @with_place
 def replace(
     place: Place,
-    carnet: int | None,
+    carnet: str | None,
     words: tuple[str, str] | None,
     hand_out: UUID | None,
     desk: str | None,
@@ -50,7 +51,8 @@ def replace(
     """Find the hand-out, end what is left of it, and say what to print."""
     signer = place.instance.signer(place.code)
     with place.begin(read_only=True) as session:
-        found = _found(session, carnet, words, hand_out)
+        number = None if carnet is None else carnet_of(session, place, carnet)
+        found = _found(session, number, words, hand_out)
     asked = ReplaceHandOut(new_id(), the_only_one(found).id, desk, reason)
     with place.begin() as session:
         answer = replace_hand_out(

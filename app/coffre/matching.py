@@ -20,6 +20,9 @@ from app.coffre import figures, verify
 from app.coffre.refusals import ImportDiffers
 from app.coffre.tables import plain
 from funding.hand_out_rules import HandOutRules
+from issuance.foreign import bare
+from issuance.foreign_carnets import labels_hash
+from issuance.models import foreign_carnet
 from issuance.siret import is_siret
 from ledger import canonical
 from ledger.columns import metadata
@@ -83,6 +86,7 @@ def compare_rows(session: Session) -> None:
         getattr(told, f"_{kind}")(facts, {"entry_id": str(made_by)}, day.isoformat())
     for name, key in TOLD_AGAIN.items():
         _compare_table(session, metadata.tables[name], key, told.rows[name])
+    _compare_covers(session, told.covers)
     for name, expected in OF_KIND.items():
         table = metadata.tables[name]
         odd = (
@@ -92,6 +96,19 @@ def compare_rows(session: Session) -> None:
         )
         if session.execute(odd.limit(1)).first() is not None:
             raise ImportDiffers(f"tables/{name}.jsonl: entry_id")
+
+
+def _compare_covers(session: Session, expected: dict[int, tuple[str, str]]) -> None:
+    """Raise `ImportDiffers` unless the covers of carnets taken over are those that the entries tell by their hash."""
+    rows = session.execute(select(foreign_carnet).order_by(foreign_carnet.c.carnet)).all()
+    found = defaultdict(list)
+    for row in rows:
+        if row.found_by != bare(row.label):
+            raise ImportDiffers("tables/foreign_carnet.jsonl: found_by")
+        found[row.order_number, row.operator].append((row.carnet, row.label))
+    told = {(of, operator): labels_hash(labels) for (of, operator), labels in found.items()}
+    if told != {(of, operator): digest for of, (operator, digest) in expected.items()}:
+        raise ImportDiffers("tables/foreign_carnet.jsonl")
 
 
 def compare_figures(session: Session, coffre: verify.Coffre, now: Moment) -> None:
@@ -139,6 +156,7 @@ class _Told:
         self.rows: dict[str, dict[Key, Row]] = defaultdict(dict)
         self._versions: Counter[Key] = Counter()
         self._numbers: dict[str, int] = {}
+        self.covers: dict[int, tuple[str, str]] = {}
 
     def _add(self, table: str, key: Key, made_by: Row, **row: Any) -> None:  # noqa: ANN401
         self.rows[table][key] = row | made_by
@@ -279,6 +297,12 @@ class _Told:
         self._order_placed(f | {"reserved_cents": 0}, by, day)
         self._order_activated(f, by, day)
 
+    def _order_taken_over(self, f: Row, by: Row, day: str) -> None:
+        self._order_placed(f, by, day)
+        self._order_activated(f, by, day)
+        self.rows["voucher_order"][(f["order"],)]["printed_use_by"] = f["use_by"]
+        self.covers[f["order"]] = (f["operator"], f["labels_sha256"])
+
     def _order_activated(self, f: Row, by: Row, _day: str) -> None:
         number = f["commitment_number"]
         self._add("activation", (f["order"],), by, commitment_number=number)
@@ -288,5 +312,5 @@ _KINDS = {
     "call_opened", "convention_signed", "convention_extended", "programme_started", "programme_suspended",
     "tranche_opened", "calendar_amended", "shares_changed", "desk_opened", "site_kept", "accredited",
     "accreditation_ended", "workshop_opened", "keys_made", "log_key_made", "log_key_ended", "policy_set",
-    "order_placed", "order_activated", "hand_out_replaced",
+    "order_placed", "order_activated", "hand_out_replaced", "order_taken_over",
 }  # fmt: skip

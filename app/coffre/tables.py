@@ -57,6 +57,7 @@ TOLD: dict[str, tuple[str, ...]] = {
     "activation": (),
     "carnet": (),
     "voucher": ("token_digest", "code_digest"),
+    "foreign_carnet": (),
     "delivery": (),
     "handed_out": (),
     "hand_out": (),
@@ -69,6 +70,7 @@ SEALED = (
     "attempt", "refusal", "gate", "numbering", "job_run", "device", "vault_person", "vault_record", "vault_access",
     "vault_secret", "vault_mark",
     "person", "membership", "password", "totp", "recovery_code", "passkey", "identity", "invitation",
+    "foreign_qr",
 )  # fmt: skip
 MADE_AGAIN = frozenset(
     {
@@ -93,11 +95,12 @@ _HANGS_FROM: dict[str, tuple[str, dict[str, str]]] = {
     "share": ("share_version", {"tranche": "tranche", "version": "version"}),
     "carnet": ("voucher_order", {"order_number": "number"}),
     "voucher": ("voucher_order", {"order_number": "number"}),
+    "foreign_carnet": ("voucher_order", {"order_number": "number"}),
 }
 
 
 # What these entries change, they change in its row: it is then not as the checkpoint knew it.
-AMENDING = ("site_kept", "accreditation_ended", "order_placed")
+AMENDING = ("site_kept", "accreditation_ended", "order_placed", "order_taken_over")
 
 
 def amended_since(session: Session, size: int) -> bool:

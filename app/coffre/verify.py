@@ -574,6 +574,7 @@ MOVES = {
     "committed",
     "vouchers_made",
     "order_activated",
+    "order_taken_over",
     "handed_out",
     "hand_out_replaced",
     "replaced",
@@ -593,7 +594,7 @@ REFERENCE = {
     "calendar_amended": "tranches", "shares_changed": "tranches", "order_placed": "orders",
     "order_activated": "orders", "hand_out_replaced": "orders", "vouchers_made": "serials", "desk_opened": "prescribers",
     "site_kept": "sites", "accredited": "accreditations", "accreditation_ended": "accreditations",
-    "print_batch_made": "orders",
+    "print_batch_made": "orders", "order_taken_over": "orders",
     "keys_made": "keys", "key_revoked": "keys", "log_key_made": "keys", "log_key_ended": "keys",
 }
 # fmt: on
@@ -610,7 +611,7 @@ class Order:
             told["carnet_size"],
         )
         self.face, self.specimen, self.active = told["face_cents"], told["specimen"], False
-        self.replaces = "replaces" in told
+        self.replaces, self.foreign = "replaces" in told, "operator" in told
         count = self.carnets * self.size
         self.state, self.spends = bytearray(count), bytearray(count)
         self.spent_at, self.given_at, self.segment = (
@@ -952,10 +953,43 @@ class Replay:
         told = (tranche.told["carnet_size"], tranche.told["face_cents"], value)
         if (order.size, order.face, f["reserved_cents"]) != told or order.carnets < 1:
             raise Wrong("order_impossible")
-        self.reserved[f["tranche"]] += value
-        if self.reserved[f["tranche"]] > tranche.told["envelope_cents"]:
-            raise Wrong("envelope_exceeded", t=tranche.told["code"])
+        self._reserve(tranche, value)
         self._number(order)
+
+    def _reserve(self, tranche: Tranche, cents: int) -> None:
+        """Set money of a tranche aside, never more than its envelope."""
+        number = tranche.told["number"]
+        self.reserved[number] += cents
+        if self.reserved[number] > tranche.told["envelope_cents"]:
+            raise Wrong("envelope_exceeded", t=tranche.told["code"])
+
+    def _on_order_taken_over(self, e: Facts, f: Facts) -> None:
+        """Carnets of a former operator are honoured: their value set aside, in stock and good at once."""
+        tranche = self.tranches[f["tranche"]]
+        order, number = Order(tranche, f), f["tranche"]
+        value = order.carnets * order.size * order.face
+        told = (tranche.told["face_cents"], False, value)
+        first, last = f["orders"]
+        if (
+            (order.face, order.specimen, f["reserved_cents"]) != told
+            or order.carnets < 1
+            or not 1 <= order.size <= 255
+            or not first <= order.number <= last
+            or not all(f[name] for name in ("operator", "commitment_number"))
+        ):
+            raise Wrong("order_impossible")
+        if not any(
+            e["on"] <= f["use_by"] <= days["use_by"]
+            for days in self._seen_then(("calendar", number))
+        ):
+            raise Wrong("takes_over_late", day=f["use_by"])
+        self._reserve(tranche, value)
+        self._number(order)
+        self._list(f, [order.serial(self.departement, place) for place in range(len(order.state))])
+        right = ["activate", f"order/{order.number}", 0]
+        self._be(e, f"available/{number}", f"stock/{number}", value, right)
+        order.state[:] = bytes([STOCK]) * len(order.state)
+        order.active = True
 
     def _number(self, order: Order) -> None:
         """Take an order in under its number, and its carnets under theirs."""
@@ -1013,6 +1047,8 @@ class Replay:
 
     def _on_print_batch_made(self, e: Facts, f: Facts) -> None:
         order, turn = self.orders[f["order"]], f["batch"] - 1
+        if order.foreign:
+            raise Wrong("prints_foreign")
         self._be(e, None, None, 0, ["print", f"order/{order.number}", turn])
         if turn and ("print", f"order/{order.number}", turn - 1) not in self.rights:
             raise Wrong("right_early")
@@ -2279,6 +2315,8 @@ SENTENCES = {
     "delivers_other": ("livre des carnets d'une autre commande", "delivers carnets of another order"),
     "no_such_pass": ("parle d'un pass qui n'existe pas : {serial}", "speaks of a pass that does not exist: {serial}"),
     "not_at_desk": ("remet le pass {serial}, qui n'est plus ou n'est pas dans ce guichet", "hands out pass {serial}, which is not, or no longer, at this desk"),
+    "prints_foreign": ("imprime des carnets repris à un ancien opérateur", "prints booklets taken over from a former operator"),
+    "takes_over_late": ("reprend des carnets dont la date ({day}) est passée, ou après celle de la tranche", "takes over booklets whose date ({day}) is past, or after that of the tranche"),
     "order_not_ready": ("remet des pass d'une commande inactive, périmée ou de spécimens", "hands out passes of an inactive, lapsed or specimen order"),
     "recorded_too_late": ("date du {on} une remise enregistrée le {today} : hors des jours admis", "dates a hand-out {on} that was recorded {today}: outside the days allowed"),
     "no_limit_to_pass": ("passe outre une limite par personne qui n'existe pas ({found})", "sets aside a limit per person that does not exist ({found})"),

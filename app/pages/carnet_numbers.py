@@ -1,7 +1,30 @@
-"""What people type to name a carnet: its number, the number on its cover, or that of one of its passes."""
+"""What people type to name a carnet: its number, the number on its cover, or that of one of its passes.
 
-from app.pages.frame import number_of
+A carnet taken over from a former operator is named by what stands on its own cover.
+"""
+
+import re
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from issuance.foreign_carnets import named
+from issuance.models import carnet
 from issuance.serials import MalformedSerial, Serial
+from ledger.refusal import Refusal
+
+# Ten digits at most, of those that a database counts in.
+NUMBER = re.compile(r"[0-9]{1,10}")
+
+
+@dataclass(eq=False)
+class SeveralCarnets(Refusal):
+    """One of ours and one of a former operator's, or of two, bear this number: say which."""
+
+    code = "several_carnets"
+
+    names: tuple[str, ...]
 
 
 def carnet_typed(departement: str, typed: str) -> int | None:
@@ -11,10 +34,29 @@ def carnet_typed(departement: str, typed: str) -> int | None:
     as on a pass.  Another département's names none of ours, whatever its digits are.
     """
     if "-" not in typed:
-        return number_of("".join(c for c in typed if c.isdigit()))
+        digits = "".join(c for c in typed if c.isdigit())
+        return int(digits) if NUMBER.fullmatch(digits) else None
     printed = "".join(typed.split())
     try:
-        named = Serial.parse(printed if printed.count("-") > 1 else f"{printed}-0")
+        serial = Serial.parse(printed if printed.count("-") > 1 else f"{printed}-0")
     except MalformedSerial:
         return None
-    return named.carnet if named.departement == departement else None
+    return serial.carnet if serial.departement == departement else None
+
+
+def carnet_named(session: Session, departement: str, typed: str) -> int | None:
+    """Return our number of the carnet that was typed, ours or taken over, or None for what names none.
+
+    Whether there is one of ours is for the caller to see.  Raises `SeveralCarnets`.
+    """
+    own, theirs = carnet_typed(departement, typed), named(session, typed)
+    if not theirs or (own is not None and "-" in typed):
+        return own
+    names = {found.number: f"{found.operator} {found.label}" for found in theirs}
+    if own is not None and not any(c.isalpha() for c in typed):
+        there = session.scalar(select(carnet.c.number).where(carnet.c.number == own))
+        if there is not None:
+            names.setdefault(there, f"{departement}-{there:06d}")
+    if len(names) > 1:
+        raise SeveralCarnets(tuple(names.values()))
+    return next(iter(names))

@@ -1,6 +1,7 @@
 """The room of orders: asking for carnets, watching them being made, recording what makes them good."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,6 +30,7 @@ from app.people.roles import Action
 from app.works.asking import Work, unfinished
 from app.works.order_making import KIND, ask_making
 from funding.queries import TrancheLeft, tranches_with_money_left
+from issuance.foreign_carnets import ForeignCarnet, of_order
 from issuance.keys import revocations
 from issuance.orders import (
     CARNETS_MAX,
@@ -56,6 +58,7 @@ Step = Literal[
     "specimen",
     "active",
     "replacement",
+    "taken_over",
 ]
 
 
@@ -67,12 +70,15 @@ class Shown:
     work: Work | None
     revoked: bool
     lapsed: bool
+    covers: Sequence[ForeignCarnet] = ()
 
     @property
     def step(self) -> Step:
         """What it waits for, or what it is."""
         if self.line.replacement:
             return "replacement"
+        if self.line.taken_over:
+            return "taken_over"
         if self.line.made < self.line.carnets:
             if self.work is not None:
                 return "making"
@@ -217,7 +223,11 @@ def _shown(
     lapsed = orders_with_stock_lapsed(session)
     return [
         Shown(
-            line, under_way.get(line.number), line.number in stopped, line.number in lapsed
+            line,
+            under_way.get(line.number),
+            line.number in stopped,
+            line.number in lapsed,
+            of_order(session, line.number) if number and line.taken_over else (),
         )
         for line in order_lines(session, number)
         if visitor.sees(action, line.programme)

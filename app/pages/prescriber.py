@@ -7,7 +7,7 @@ from litestar import Controller, Response, get, post
 from sqlalchemy.orm import Session
 
 from app.errors import language_of
-from app.pages.carnet_numbers import carnet_typed
+from app.pages.carnet_numbers import SeveralCarnets, carnet_named, carnet_typed
 from app.pages.frame import (
     Answer,
     Asked,
@@ -17,6 +17,7 @@ from app.pages.frame import (
     form_of,
     page,
     reading,
+    sentence,
     serving_of,
     visitor_of,
 )
@@ -42,7 +43,12 @@ class Prescriber(Controller):
         typed = request.query_params.get("carnet", "").strip()
         if not typed:
             return page(request, "hand_out_1.html", typed="")
-        found = _in_hand(request, typed)
+        try:
+            found = _named(request, typed)
+        except SeveralCarnets as no:
+            return again(
+                request, "hand_out_1.html", {"carnet": sentence(request, no)}, typed=typed
+            )
         if found is None:
             return _unknown(request, typed)
         return page(request, "hand_out_2.html", carnet=found, typed={}, **_choices())
@@ -53,7 +59,8 @@ class Prescriber(Controller):
         fields = await form_of(request)
         visitor, sealer = visitor_of(request), serving_of(request).instance.sealer
         typed = fields.get("carnet", "")
-        carnet = await asyncio.to_thread(_in_hand, request, typed)
+        number = carnet_typed(visitor.departement, typed)
+        carnet = await asyncio.to_thread(_in_hand, request, number)
         if carnet is None:
             return _unknown(request, typed)
         if errors := _missing(request, fields, visitor.desks):
@@ -89,9 +96,15 @@ class Prescriber(Controller):
         )
 
 
-def _in_hand(request: Asked, typed: str) -> InHand | None:
+def _named(request: Asked, typed: str) -> InHand | None:
+    """Return the carnet that was typed, ours or taken over; see `_in_hand`."""
+    with reading(request) as session:
+        number = carnet_named(session, visitor_of(request).departement, typed)
+    return _in_hand(request, number)
+
+
+def _in_hand(request: Asked, number: int | None) -> InHand | None:
     """Return a carnet of a programme that this visitor hands out for; another one is not there."""
-    number = carnet_typed(visitor_of(request).departement, typed)
     if number is None:
         return None
     with reading(request) as session:

@@ -8,7 +8,7 @@ from litestar import Controller, Response, get, post
 from sqlalchemy.orm import Session
 
 from app.errors import language_of
-from app.pages.carnet_numbers import carnet_typed
+from app.pages.carnet_numbers import carnet_named
 from app.pages.frame import (
     Answer,
     Asked,
@@ -107,7 +107,7 @@ def _found(request: Asked, typed: dict[str, str]) -> tuple[list[Given], bool]:
     visitor = visitor_of(request)
     with reading(request) as session:
         if typed["carnet"]:
-            number = carnet_typed(visitor.departement, typed["carnet"])
+            number = carnet_named(session, visitor.departement, typed["carnet"])
             known = None if number is None else in_hand(session, number)
             if known is None or not visitor.sees(Action.REPLACE, known.programme):
                 raise CarnetUnknown(typed["carnet"])

@@ -97,6 +97,8 @@ DOORS: dict[tuple[str, str], Any] = {
     ("GET", "/{departement:str}/commandes"): READERS,
     ("GET", "/{departement:str}/commandes/nouvelle"): {M},
     ("POST", "/{departement:str}/commandes/nouvelle"): {M},
+    ("GET", "/{departement:str}/commandes/reprise"): {M},
+    ("POST", "/{departement:str}/commandes/reprise"): {M},
     ("GET", "/{departement:str}/commandes/{number:int}"): READERS,
     ("POST", "/{departement:str}/commandes/{number:int}/fabrication"): {M},
     ("POST", "/{departement:str}/commandes/{number:int}/activation"): {M, C, O},

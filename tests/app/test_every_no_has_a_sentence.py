@@ -33,6 +33,7 @@ from app.pages.orders import Step
 from app.people.roles import Role
 from funding import publics
 from funding.allocation import Funder
+from issuance.foreign_lists import FaultCode
 from issuance.hand_outs import Need, Proof
 from issuance.limits import DespiteLimit
 from ledger.attempts import ACT_REUSED
@@ -298,6 +299,7 @@ def keys() -> frozenset[str]:
         "funder": {funder.value for funder in Funder},
         "site": site_codes(),
         "mend": mend_codes(),
+        "fault": {*get_args(FaultCode)},
         "pass_title": {state.value for state in State},
         "pass_text": {state.value for state in State},
         "role": {role.value for role in Role},
@@ -530,7 +532,16 @@ def test_words_and_reasons_hold_no_facts(language: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_no_is_a_whole_sentence_and_a_reason_is_a_part_of_one(language: str) -> None:
     told = sentences(language)
-    whole = ("refusal.", "pass_text.", "site.", "mend.", "verdict_text.", "done.", "todo.")
+    whole = (
+        "refusal.",
+        "pass_text.",
+        "site.",
+        "mend.",
+        "verdict_text.",
+        "done.",
+        "todo.",
+        "fault.",
+    )
     parts = ("reason.", "pass_title.", "verdict_title.", "refused_title.", "role.")
     assert [k for k in keys() if k.startswith(whole) and not told[k].endswith(".")] == []
     assert [k for k in keys() if k.startswith(parts) and told[k].endswith(".")] == []

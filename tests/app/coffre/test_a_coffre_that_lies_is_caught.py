@@ -274,6 +274,57 @@ def hand_out_at_a_site_that_is_not_there(lines: list[Line]) -> None:
     lines[find(lines, "handed_out")]["facts"]["at_site"] = 99
 
 
+def take_over_more_than_was_set_aside(lines: list[Line]) -> None:
+    lines[find(lines, "order_taken_over")]["facts"]["reserved_cents"] = 500
+
+
+def take_over_beyond_the_envelope(lines: list[Line]) -> None:
+    lines[find(lines, "tranche_opened")]["facts"]["envelope_cents"] = 44_000
+
+
+def take_over_at_another_value(lines: list[Line]) -> None:
+    lines[find(lines, "order_taken_over")]["facts"]["face_cents"] = 2_000
+
+
+def take_over_for_another_sum(lines: list[Line]) -> None:
+    lines[find(lines, "order_taken_over", 1)]["cents"] += 1_000
+
+
+def take_over_other_passes(lines: list[Line]) -> None:
+    lines[find(lines, "order_taken_over", 1)]["facts"]["serials_sha256"] = "00" * 32
+
+
+def take_over_paper_that_outlasts_the_tranche(lines: list[Line]) -> None:
+    lines[find(lines, "order_taken_over")]["facts"]["use_by"] = "2021-01-01"
+
+
+def take_over_paper_that_is_past(lines: list[Line]) -> None:
+    lines[find(lines, "order_taken_over")]["facts"]["use_by"] = "2020-11-09"
+
+
+def take_over_without_an_engagement(lines: list[Line]) -> None:
+    lines[find(lines, "order_taken_over")]["facts"]["commitment_number"] = ""
+
+
+def take_over_carnets_of_another_order(lines: list[Line]) -> None:
+    lines[find(lines, "order_taken_over", 1)]["facts"]["first_carnet"] = 16
+
+
+def activate_what_was_taken_over(lines: list[Line]) -> None:
+    again_ = again(lines[find(lines, "order_activated")])
+    again_["facts"] = again_["facts"] | {"order": 7}
+    again_ |= {"right": ["activate", "order/7", 0], "recorded": lines[-1]["recorded"]}
+    lines.append(again_ | {"at": again_["recorded"], "on": lines[-1]["on"]})
+
+
+def print_what_was_taken_over(lines: list[Line]) -> None:
+    batch = again(lines[find(lines, "print_batch_made")])
+    told = {"order": 7, "first_carnet": 17, "last_carnet": 18}
+    batch |= {"facts": batch["facts"] | told, "right": ["print", "order/7", 0]}
+    last = {name: lines[-1][name] for name in ("at", "on", "recorded")}
+    lines.append(batch | last)
+
+
 def add_a_field(lines: list[Line]) -> None:
     lines[3]["note"] = "hello"
 
@@ -340,6 +391,17 @@ LIES: dict[Callable[[list[Line]], None], str] = {
     replace_it_without_ending_it: "et rien ne le met hors d'usage",
     replace_it_when_workshops_are_over: "n'a plus de jour d'atelier",
     use_a_pass_that_was_replaced: "déjà pris par l'écriture n°",
+    take_over_more_than_was_set_aside: "autre chose que ce que la tranche permet",
+    take_over_beyond_the_envelope: "plus que l'enveloppe",
+    take_over_at_another_value: "autre chose que ce que la tranche permet",
+    take_over_for_another_sum: "déplace",
+    take_over_other_passes: "ne porte pas sur les",
+    take_over_paper_that_outlasts_the_tranche: "ou après celle de la tranche",
+    take_over_paper_that_is_past: "est passée",
+    take_over_without_an_engagement: "autre chose que ce que la tranche permet",
+    take_over_carnets_of_another_order: "numérote des carnets qui existent",
+    activate_what_was_taken_over: "consomme un droit que l'écriture n°",
+    print_what_was_taken_over: "repris à un ancien opérateur",
     add_a_field: "n'a pas les champs attendus",
     give_two_funders_of_europe: "ne peuvent pas se partager",
 }

@@ -56,6 +56,7 @@ from ledger.witness_policies import SetPolicy, set_policy
 from redemption.counter import Presented, redeem
 from redemption.reconciliation import reconcile
 from tests.app.coffre.world import (
+    FOREIGN_QR,
     LOG,
     close,
     contents,
@@ -320,10 +321,15 @@ def test_old_paper_still_works_and_a_retry_gets_its_old_answer(move, empty):
                 move.world.token(serials[0]),
                 move.world.token(serials[2]),
                 printed.code,
+                # Paper of an operator before the one that left: by its number, and by its QR code.
+                "88100002",
+                FOREIGN_QR,
             )
         ]
         verdicts = redeem(session, queue, now=now, keyring=ring)
-    assert [v.verdict for v in verdicts] == ["already_redeemed", "accepted", "accepted"]
+    assert [v.verdict for v in verdicts] == [
+        "already_redeemed", "accepted", "accepted", "accepted", "already_redeemed",
+    ]  # fmt: skip
     step(empty)
     assert findings(empty) == []
 
@@ -339,7 +345,7 @@ def test_an_order_of_before_can_be_printed_again_and_new_ones_have_new_keys(move
         assert again == {s: move.world.token(s) for s in again}
         world = World(hand, keyring(session, "23", THEIRS))
         an_order(session, world, 1, now=LATER)
-        assert order_row(session, 6).key_id == hand.voucher_key_id
+        assert order_row(session, 8).key_id == hand.voucher_key_id
         assert order_row(session, 1).key_id != hand.voucher_key_id
         with pytest.raises(KeysLocked):
             signer(session, "23", SECRET)
@@ -616,6 +622,11 @@ def test_a_told_row_that_no_entry_tells_is_refused(move, empty, tmp_path):
         ("programme", with_field(row("programme", "name"), "x"), ImportDiffers),
         ("convention", with_field(row("convention", "cap_cents"), 1), ImportDiffers),
         ("share", with_field(row("share", "weight"), 7), ImportDiffers),
+        ("voucher_order", with_field(row("voucher_order", "printed_use_by"), "2020-11-30"), ImportDiffers),
+        ("foreign_carnet", with_field(row("foreign_carnet", "label"), "C-8"), ImportDiffers),
+        ("foreign_carnet", with_field(row("foreign_carnet", "found_by"), "C8"), ImportDiffers),
+        ("foreign_carnet", with_field(row("foreign_carnet", "operator"), "autre"), ImportDiffers),
+        ("foreign_carnet", dropped, ImportDiffers),
         ("log_key", with_field(row("log_key", "public"), "A" * 43 + "="), ImportDiffers),
         ("witness_policy", lambda _rows: [[1, "quorum none\n", genuine_entry(genuine)]], ImportDiffers),
         ("call", twice, CoffreWrong),

@@ -4,9 +4,9 @@ import base64
 
 from sqlalchemy import select
 
-from issuance.models import secret_key, vault_person, vault_record, voucher
+from issuance.models import foreign_qr, secret_key, vault_person, vault_record, voucher
 from ledger.models import attempt, log_key
-from tests.app.coffre.world import close, contents, exported, live, published
+from tests.app.coffre.world import FOREIGN_QR, close, contents, exported, live, published
 from tests.builders import MASTER_KEY, SECRET
 from tests.conftest import moment
 
@@ -37,9 +37,11 @@ def test_no_token_no_code_no_key_no_person(database, tmp_path):
             printed.code.encode(),
             printed.code.replace("-", "").encode(),
         }
+    texts |= {b"88100001", b"88100004", b"ZZ 77 K", b"ZZ77K", FOREIGN_QR.encode()}
     with database.begin("23", read_only=True) as session:
         for row in session.execute(select(voucher)):
             secrets |= {row.token_digest, row.code_digest}
+        secrets |= set(session.scalars(select(foreign_qr.c.digest)))
         for row in session.execute(select(secret_key)):
             secrets.add(row.sealed)
         for row in session.execute(select(log_key)):

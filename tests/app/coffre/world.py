@@ -50,13 +50,17 @@ from tests.builders import (
     MANAGER,
     SECRET,
     World,
+    a_foreign_list,
     a_workshop,
     a_world,
     an_order,
     done,
+    foreign_rows,
     given,
     scanned,
     sequence,
+    taken_over,
+    typed_in,
 )
 from tests.conftest import CREUSE, moment
 
@@ -65,6 +69,8 @@ VERIFY = Path(verify.__file__)
 # The witness of these tests; its key is nobody's.
 WITNESS = Ed25519PrivateKey.from_private_bytes(b"w" * 32)
 WITNESS_KEY = public_key("temoin.example", WITNESS, COSIGNATURE)
+# What a QR code of a former operator holds.
+FOREIGN_QR = "https://ancien.example/q/77-ZZ"
 POLICY = f"witness temoin {WITNESS_KEY.vkey}\nquorum temoin\n"
 
 
@@ -165,13 +171,22 @@ def live(database: Database) -> World:
             )
         drawer = BlockStock(new_id(), 8, 8, "misprinted")
         done(block_stock(session, drawer, by="test", now=moment("2020-11-09")))
+    with database.begin("23") as session:
+        rows = [*foreign_rows(2, 2), f"C-9;ZZ 77 K;10;2020-11-30;{FOREIGN_QR}"]
+        late = moment("2020-11-10")
+        told = done(taken_over(session, world, a_foreign_list(*rows), now=late))
+        assert told.facts["orders"] == [6, 7]
+        done(given(session, "23-000017-1", "23-000017-2", now=late))
+        done(given(session, "23-000016-1", now=late))
+        used = typed_in(session, world, autumn, "88100001", FOREIGN_QR, now=late)
+        assert [v.verdict for v in used] == ["accepted"] * 2
     return world
 
 
 def close(database: Database) -> None:
     """What nobody used lapses."""
     with database.begin("23") as session:
-        for order in range(1, 6):
+        for order in range(1, 8):
             for stage in ("stock", "circulating"):
                 done(
                     lapse(
