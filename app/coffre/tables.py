@@ -57,7 +57,9 @@ TOLD: dict[str, tuple[str, ...]] = {
     "activation": (),
     "carnet": (),
     "voucher": ("token_digest", "code_digest"),
+    "transfer": (),
     "delivery": (),
+    "departure": (),
     "handed_out": (),
     "kept_scan": (),
     "dispute": (),
@@ -95,7 +97,7 @@ _HANGS_FROM: dict[str, tuple[str, dict[str, str]]] = {
 
 
 # What these entries change, they change in its row: it is then not as the checkpoint knew it.
-AMENDING = ("site_kept", "accreditation_ended", "order_placed")
+AMENDING = ("site_kept", "accreditation_ended", "order_placed", "misprints_voided")
 
 
 def amended_since(session: Session, size: int) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy.orm import Session
 
 from app.coffre import export as exporting
 from app.coffre import verify
@@ -32,7 +33,9 @@ from funding.tranches import (
     amend_calendar,
     change_shares,
 )
+from issuance.desks import OpenDesk, open_desk
 from issuance.print_batches import RecordBatch, record_batch
+from issuance.transfers import Receive, Send, receive, send
 from ledger.identifiers import new_id
 from ledger.log_keys import NewLogKey, log_signers, new_log_key
 from ledger.moments import Moment
@@ -44,6 +47,7 @@ from redemption.lapsing import Lapse, lapse
 from redemption.replacing import ReplaceHandOut, replace_hand_out
 from redemption.sites import open_tranche
 from redemption.undoing import Undo, undo
+from redemption.voiding import VoidMisprints, void_misprints
 from tests.builders import (
     CALENDAR,
     MANAGER,
@@ -155,9 +159,29 @@ def live(database: Database) -> World:
                     now=moment("2020-11-09"),
                 )
             )
-        drawer = BlockStock(new_id(), 8, 8, "misprinted")
+        _travel(session)
+        drawer = BlockStock(new_id(), 8, 8, "lost")
         done(block_stock(session, drawer, by="test", now=moment("2020-11-09")))
     return world
+
+
+def _travel(session: Session) -> None:
+    """Carnets of the first order go to another desk, to the store, and come back in part; one is a misprint."""
+    at = moment("2020-11-09")
+    desk = OpenDesk(new_id(), "MSA", "MSA du Limousin", "Accueil", ("tela",))
+    done(open_desk(session, desk, by="test", now=at))
+    for source, target, carnets, where, arrived in (
+        ("CAF", "MSA", ((4, 6),), "MSA", ((4, 5),)),
+        ("MSA", None, ((4, 4),), None, ((4, 4),)),
+    ):
+        sending = Send(new_id(), source, target, carnets)
+        sent = done(send(session, sending, by="test", now=at))
+        got = Receive(new_id(), sent.facts["transfer"], where, arrived)
+        done(receive(session, got, by="test", now=at))
+    found = Receive(new_id(), 1, "CAF", ((6, 6),))
+    done(receive(session, found, by="test", now=at))
+    misprint = VoidMisprints(new_id(), 7, 7)
+    done(void_misprints(session, misprint, by="test", now=at))
 
 
 def close(database: Database) -> None:
