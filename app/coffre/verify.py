@@ -1104,7 +1104,7 @@ class Replay:
 
     def _pass(self, serial: str) -> tuple[Order, int]:
         _, carnet, rank = serial.split("-")
-        order = self._ranges[max(bisect_right(self._firsts, int(carnet)) - 1, 0)]
+        order = self._order_of(int(carnet))
         place = (int(carnet) - order.first) * order.size + int(rank) - 1
         if (
             not 0 <= place < len(order.state)
@@ -1330,6 +1330,29 @@ class Replay:
         self._be(e, f"{stage}/{book}", f"blocked/{book}/{stage}", cents, right)
         order.state[place], order.spent_at[place] = BLOCKED, self.index
         order.spends[place] += 1
+
+    def _on_stock_counted(self, e: Facts, f: Facts) -> None:
+        """What was seen at a desk, beside what is there; the central store is counted while carnets are made."""
+        subject, turn = "desk/{}".format(f["desk"]) if f["desk"] else "store", e["right"][2]
+        self._be(e, None, None, 0, ["count", subject, turn])
+        if turn and ("count", subject, turn - 1) not in self.rights:
+            raise Wrong("right_early")
+        seen, expected = listed(f["carnets"]), listed(f["expected_carnets"])
+        differ = (sorted({*expected} - {*seen}), sorted({*seen} - {*expected}))
+        if f["desk"] is not None:
+            there = self.held[known(f["desk"], self.desks)]
+            left = sorted(c for c in there if self._some_left(self._order_of(c), c))
+        else:
+            left = expected
+        if (
+            (listed(f["missing"]), listed(f["unexpected"])) != differ
+            or (f["counted"], f["expected"]) != (len(seen), len(expected))
+            or left != expected
+        ):
+            raise Wrong("counts_other")
+
+    def _order_of(self, carnet: int) -> Order:
+        return self._ranges[max(bisect_right(self._firsts, carnet) - 1, 0)]
 
     def _on_misprints_voided(self, e: Facts, f: Facts) -> None:
         """Whole carnets that nobody was given anything of end, pass by pass; their value can be ordered again."""
@@ -2369,6 +2392,7 @@ SENTENCES = {
     "on_the_way": ("livre des carnets qui sont en chemin", "delivers carnets that are on the way"),
     "odd_ranges": ("a des plages de carnets qui ne se suivent pas", "has ranges of carnets that do not follow one another"),
     "sends_other": ("envoie des carnets qui ne sont pas là, ou dont rien ne reste", "sends carnets that are not there, or of which nothing is left"),
+    "counts_other": ("compte un stock qui n'est pas celui du journal, ou dont les écarts sont faux", "counts a stock that is not the journal's, or whose gaps are wrong"),
     "receives_other": ("reçoit autre chose que ce qui est en chemin, ou ailleurs", "receives something else than what is on the way, or elsewhere"),
     "delivers_other": ("livre des carnets d'une autre commande", "delivers carnets of another order"),
     "no_such_pass": ("parle d'un pass qui n'existe pas : {serial}", "speaks of a pass that does not exist: {serial}"),

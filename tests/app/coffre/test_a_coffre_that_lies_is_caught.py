@@ -294,10 +294,27 @@ def leave_a_receipt_out(lines: list[Line]) -> None:
 
 def bring_elsewhere_what_is_on_the_way(lines: list[Line]) -> None:
     brought = again(lines[find(lines, "delivered")])
-    brought["facts"] |= {"first_carnet": 4, "last_carnet": 4, "count": 1}
+    brought["facts"] = brought["facts"] | {"first_carnet": 4, "last_carnet": 4, "count": 1}
     at = find(lines, "transfer_sent")
     brought |= {key: lines[at][key] for key in ("at", "on", "recorded")}
     lines.insert(at + 1, brought)
+
+
+def count_what_is_not_there(lines: list[Line]) -> None:
+    facts = lines[find(lines, "stock_counted")]["facts"]
+    facts |= {"expected_carnets": [[6, 8]], "expected": 3, "missing": [[7, 7]]}
+
+
+def hide_a_gap(lines: list[Line]) -> None:
+    lines[find(lines, "stock_counted")]["facts"]["unexpected"] = []
+
+
+def count_otherwise_than_it_adds_up(lines: list[Line]) -> None:
+    lines[find(lines, "stock_counted", 1)]["facts"]["counted"] += 1
+
+
+def leave_a_count_out(lines: list[Line]) -> None:
+    del lines[find(lines, "stock_counted")]
 
 
 def void_what_was_handed_out(lines: list[Line]) -> None:
@@ -396,13 +413,17 @@ LIES: dict[Callable[[list[Line]], None], str] = {
     send_what_is_used_up: "envoie des carnets qui ne sont pas là",
     send_it_twice: "envoie des carnets qui ne sont pas là",
     send_to_a_desk_that_is_not_there: "NOPE",
-    receive_what_nobody_sent: "n'est pas connu",
-    receive_more_than_was_sent: "n'est pas connu",
+    receive_what_nobody_sent: "que le journal ne connaît pas",
+    receive_more_than_was_sent: "que le journal ne connaît pas",
     receive_it_at_another_desk: "reçoit autre chose",
     hide_what_is_missing: "reçoit autre chose",
     receive_in_no_order: "qui ne se suivent pas",
     leave_a_receipt_out: "un droit sans celui qui doit venir avant",
     bring_elsewhere_what_is_on_the_way: "livre des carnets qui sont en chemin",
+    count_what_is_not_there: "compte un stock qui n'est pas celui du journal",
+    hide_a_gap: "compte un stock qui n'est pas celui du journal",
+    count_otherwise_than_it_adds_up: "compte un stock qui n'est pas celui du journal",
+    leave_a_count_out: "un droit sans celui qui doit venir avant",
     void_what_was_handed_out: "annule des carnets qui ne sont pas entiers en stock",
     void_what_was_handed_out_first: "annule des carnets qui ne sont pas entiers en stock",
     release_more_than_was_voided: "annule des carnets qui ne sont pas entiers en stock",

@@ -33,6 +33,7 @@ from funding.tranches import (
     amend_calendar,
     change_shares,
 )
+from issuance.counts import Count, count_stock
 from issuance.desks import OpenDesk, open_desk
 from issuance.print_batches import RecordBatch, record_batch
 from issuance.transfers import Receive, Send, receive, send
@@ -182,6 +183,10 @@ def _travel(session: Session) -> None:
     done(receive(session, found, by="test", now=at))
     misprint = VoidMisprints(new_id(), 7, 7)
     done(void_misprints(session, misprint, by="test", now=at))
+    for _ in range(2):
+        seen = Count(new_id(), "CAF", ((6, 6), (12, 12)))
+        done(count_stock(session, seen, by="test", now=at))
+    done(count_stock(session, Count(new_id(), None, ()), by="test", now=at))
 
 
 def close(database: Database) -> None:
