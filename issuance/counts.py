@@ -18,7 +18,7 @@ from funding.operations import exist
 from issuance.holdings import carnets_of, held_by
 from issuance.models import desk
 from issuance.orders import CARNETS_MAX, stock_gate
-from issuance.ranges import Ranges, count_of, in_order, numbers_of, ranges_of
+from issuance.ranges import Ranges, count_of, in_order, numbers_of, ranges_of, read_ranges
 from ledger import canonical, gates
 from ledger.attempts import Act, Answer, perform
 from ledger.entries import Right
@@ -149,9 +149,9 @@ def counts(session: Session, code: str | None, *, most: int = 20) -> list[Counte
     found = []
     for act, on, by, body in rows:
         facts = canonical.decode(body)["facts"]
-        ranges = [
-            tuple((first, last) for first, last in facts[name])
-            for name in ("expected_carnets", "carnets")
-        ]
-        found.append(Counted(act, facts["desk"], on, by, *ranges))
+        expected, seen = (
+            read_ranges(facts["expected_carnets"]),
+            read_ranges(facts["carnets"]),
+        )
+        found.append(Counted(act, facts["desk"], on, by, expected, seen))
     return found

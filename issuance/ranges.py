@@ -46,6 +46,11 @@ def in_order(ranges: Ranges) -> bool:
     )
 
 
+def read_ranges(told: Iterable[Iterable[int]]) -> Ranges:
+    """Return ranges as an entry tells them: lists of two."""
+    return tuple((first, last) for first, last in told)
+
+
 def written(ranges: Iterable[tuple[int, int]]) -> str:
     """Return ranges as people read and type them."""
     return ", ".join(

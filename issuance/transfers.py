@@ -22,7 +22,15 @@ from issuance.models import delivery, departure, desk, voucher_order
 from issuance.models import transfer as transfers
 from issuance.orders import StockLapsed, stock_gate, take_numbers
 from issuance.queries import orders_with_stock_lapsed
-from issuance.ranges import Ranges, count_of, in_order, numbers_of, ranges_of, written
+from issuance.ranges import (
+    Ranges,
+    count_of,
+    in_order,
+    numbers_of,
+    ranges_of,
+    read_ranges,
+    written,
+)
 from issuance.whereabouts import (
     STORE,
     be_nowhere_between,
@@ -31,7 +39,7 @@ from issuance.whereabouts import (
     where_are,
     with_something_left,
 )
-from ledger import gates
+from ledger import canonical, gates
 from ledger.attempts import Act, Answer, perform
 from ledger.entries import Right
 from ledger.journal import must_record
@@ -259,6 +267,59 @@ def _waiting(*columns: ColumnElement[Any]) -> Select[Any]:
         ~exists().where(
             back.c.carnet == departure.c.carnet, back.c.turn == departure.c.turn + 1
         ),
+    )
+
+
+class Receipt(NamedTuple):
+    """What somebody signed for, and where: at a desk, or in the central store."""
+
+    on: date
+    at: str | None
+    carnets: Ranges
+    missing: Ranges
+
+
+class Transfer(NamedTuple):
+    """A transfer, what was signed for, and what is still on the way, worth something or not."""
+
+    number: int
+    source: str | None
+    target: str | None
+    programme: str
+    order: int
+    sent_on: date
+    carnets: Ranges
+    receipts: tuple[Receipt, ...]
+    left: Ranges
+
+
+def transfer_row(session: Session, number: int) -> Transfer:
+    """Return a transfer by its number, or raise `NotFound`."""
+    row = _transfer(session, number)
+    told = session.execute(
+        select(entry.c.occurred_on, entry.c.body)
+        .where(entry.c.uses.in_(["send", "receive"]), entry.c.subject == _subject(number))
+        .order_by(entry.c.uses.desc(), entry.c.turn)
+    ).all()
+    programme = session.scalars(
+        select(tranche.c.programme)
+        .join(voucher_order, voucher_order.c.tranche == tranche.c.number)
+        .where(voucher_order.c.number == row.order_number)
+    ).one()
+    (sent_on, sent), *signed = [(on, canonical.decode(body)["facts"]) for on, body in told]
+    return Transfer(
+        row.number,
+        row.from_desk,
+        row.to_desk,
+        programme,
+        row.order_number,
+        sent_on,
+        read_ranges(sent["carnets"]),
+        tuple(
+            Receipt(on, f["at"], read_ranges(f["carnets"]), read_ranges(f["missing"]))
+            for on, f in signed
+        ),
+        on_the_way(session, number),
     )
 
 

@@ -21,6 +21,7 @@ WORDS = {
         "funds": ("call", "convention", "programme", "tranche"),
         "needs": ("needs",),
         "paper": ("order", "desk", "hand-out"),
+        "stock": ("stock", "transfer", "count"),
         "printing": ("print",),
         "replacing": ("replace",),
         "unused": ("unused",),

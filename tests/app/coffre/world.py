@@ -184,7 +184,7 @@ def _travel(session: Session) -> None:
     misprint = VoidMisprints(new_id(), 7, 7)
     done(void_misprints(session, misprint, by="test", now=at))
     for _ in range(2):
-        seen = Count(new_id(), "CAF", ((6, 6), (12, 12)))
+        seen = Count(new_id(), "CAF", ((6, 6), (99, 99)))
         done(count_stock(session, seen, by="test", now=at))
     done(count_stock(session, Count(new_id(), None, ()), by="test", now=at))
 
