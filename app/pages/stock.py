@@ -141,8 +141,10 @@ class StockRoom(Controller):
         if not told.accepted:
             said = m.refusal(told.code, told.facts)
             return _withdraw_again(request, {"carnets": said}, fields)
-        word = "misprints_voided" if reason == "misprinted" else "stock_blocked"
-        return go(f"/{visitor.departement}/stock", done=word)
+        return go(
+            f"/{visitor.departement}/stock",
+            done="misprints_voided" if reason == "misprinted" else "stock_blocked",
+        )
 
 
 def _withdraw_again(

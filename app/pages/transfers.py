@@ -121,8 +121,12 @@ class Transfers(Controller):
             wrong = {"carnets": m.refusal(told.code, told.facts)}
             shown = await asyncio.to_thread(_shown, request, number)
             return again(request, "stock_transfer.html", wrong, typed=fields, **shown)
-        word = "transfer_received_in_part" if told.facts["missing"] else "transfer_received"
-        return go(f"/{departement}/stock/transferts/{number}", done=word)
+        return go(
+            f"/{departement}/stock/transferts/{number}",
+            done="transfer_received_in_part"
+            if told.facts["missing"]
+            else "transfer_received",
+        )
 
 
 def _holder(value: str) -> str | None:
