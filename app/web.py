@@ -32,7 +32,10 @@ from app.pages.people import People
 from app.pages.prescriber import Prescriber
 from app.pages.replacement import Replacement
 from app.pages.site_imports import SiteImports
+from app.pages.stock import StockRoom
+from app.pages.stock_counts import StockCounts
 from app.pages.taking_over import TakingOver
+from app.pages.transfers import Transfers
 from app.pages.unused import UnusedRoom
 from app.pages.visitors import guard
 from app.pages.works import Works
@@ -82,6 +85,9 @@ def create_app(instance: Instance) -> Litestar:
             NeedsRoom,
             Prescriber,
             UnusedRoom,
+            StockRoom,
+            Transfers,
+            StockCounts,
             Replacement,
             Mediator,
             static_files(),

@@ -5,13 +5,22 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import func, insert, select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from funding.models import programme, tranche
 from funding.operations import be_free, exist
-from issuance.models import carnet, delivery, desk, desk_programme, voucher_order
+from issuance.models import desk, desk_programme, voucher_order
+from issuance.orders import stock_gate
+from issuance.ranges import Ranges, count_of
 from issuance.siret import is_siret
+from issuance.whereabouts import (
+    CarnetsMissing,
+    be_nowhere_between,
+    move,
+    order_of,
+    where_are,
+)
 from ledger import gates
 from ledger.attempts import Act, Answer, perform
 from ledger.journal import must_record
@@ -31,16 +40,6 @@ class DeskOutsideProgramme(Refusal):
 
     desk: str
     programme: str
-
-
-@dataclass(eq=False)
-class CarnetsMissing(Refusal):
-    """Some of these carnets do not exist, or not all are of one order."""
-
-    code = "carnets_missing"
-
-    first: int
-    last: int
 
 
 @dataclass(eq=False)
@@ -118,60 +117,46 @@ def open_desk(session: Session, request: OpenDesk, *, by: str, now: Moment) -> A
 def deliver(session: Session, request: Deliver, *, by: str, now: Moment) -> Answer:
     """Bring a lot to a desk: only that desk hands it out from now on; passes stay inactive or not.
 
-    Refused with `not_found`, `carnets_missing`, `desk_outside_programme`.
+    Brought and signed for at once; what travels alone is sent and received (`issuance.transfers`).
+    Refused with `not_found`, `carnets_missing`, `desk_outside_programme`, `carnet_on_the_way`.
     """
     act = Act(request.id, "deliver", by, now)
 
     def done() -> None:
         gates.alone(session)
         exist(session, desk.c.code, request.desk)
-        count = request.last_carnet - request.first_carnet + 1
-        lot = carnet.c.number.between(request.first_carnet, request.last_carnet)
-        found = session.execute(
-            select(
-                func.count(),
-                func.min(carnet.c.order_number),
-                func.max(carnet.c.order_number),
-            ).where(lot)
-        ).one()
-        if not 1 <= count <= LOT_MAX or found[0] != count or found[1] != found[2]:
+        lot: Ranges = ((request.first_carnet, request.last_carnet),)
+        count = count_of(lot)
+        if not 1 <= count <= LOT_MAX:
             raise CarnetsMissing(request.first_carnet, request.last_carnet)
-        code = session.scalars(
-            select(tranche.c.programme)
-            .join(voucher_order, voucher_order.c.tranche == tranche.c.number)
-            .where(voucher_order.c.number == found[1])
-        ).one()
-        served = select(desk_programme.c.desk).where(
-            desk_programme.c.desk == request.desk, desk_programme.c.programme == code
-        )
-        if session.scalar(served) is None:
-            raise DeskOutsideProgramme(request.desk, code)
+        number = order_of(session, lot)
+        serve(session, request.desk, number)
+        # Hand-outs under way at the desk that these carnets leave come before.
+        gates.take(session, stock_gate(number))
+        before = where_are(session, lot)
+        be_nowhere_between(before, before)
         facts = {
             "desk": request.desk,
-            "order": found[1],
+            "order": number,
             "first_carnet": request.first_carnet,
             "last_carnet": request.last_carnet,
             "count": count,
         }
         must_record(session, [act.entry("delivered", facts)])
-        turns = dict(
-            session.execute(
-                select(delivery.c.carnet, func.max(delivery.c.turn))
-                .where(delivery.c.carnet.between(request.first_carnet, request.last_carnet))
-                .group_by(delivery.c.carnet)
-            ).all()
-        )
-        session.execute(
-            insert(delivery),
-            [
-                {
-                    "carnet": number,
-                    "turn": turns.get(number, -1) + 1,
-                    "desk": request.desk,
-                    "entry_id": act.id,
-                }
-                for number in range(request.first_carnet, request.last_carnet + 1)
-            ],
-        )
+        move(session, lot, before, desk=request.desk, entry=act.id)
 
     return perform(session, act, request, done)
+
+
+def serve(session: Session, code: str, order: int) -> None:
+    """Raise `DeskOutsideProgramme` unless a desk hands out for the programme of an order."""
+    programme = session.scalars(
+        select(tranche.c.programme)
+        .join(voucher_order, voucher_order.c.tranche == tranche.c.number)
+        .where(voucher_order.c.number == order)
+    ).one()
+    served = select(desk_programme.c.desk).where(
+        desk_programme.c.desk == code, desk_programme.c.programme == programme
+    )
+    if session.scalar(served) is None:
+        raise DeskOutsideProgramme(code, programme)

@@ -27,15 +27,16 @@ from issuance.limits import DespiteLimit
 from issuance.models import (
     activation,
     carnet,
-    delivery,
     desk,
     hand_out,
     handed_out,
     voucher,
 )
 from issuance.orders import OrderRow, StockLapsed, circulating_gate, order_row, stock_gate
+from issuance.ranges import ranges_of
 from issuance.serials import Serial, serials_hash
 from issuance.vault import Salted, new_person, put, salted
+from issuance.whereabouts import STORE, be_nowhere_between, where_are
 from ledger import gates
 from ledger.accounts import account_name
 from ledger.attempts import Act
@@ -166,15 +167,16 @@ def give(
     of the site of the request, which the caller has judged.
     Telling something without a master key is refused with `vault_locked`, `limit_per_person`
     and `holder_needed` wait for more to be told: no answers for ever.  Refused with `carnet_unknown`, `passes_of_several_orders`, `specimen_not_handed_out`,
-    `not_at_this_desk`, `order_not_active`, `hand_out_stopped`, `public_not_targeted`,
+    `not_at_this_desk`, `carnet_on_the_way`, `order_not_active`, `hand_out_stopped`, `public_not_targeted`,
     `stock_lapsed`, `already_handed_out`, `given_on_impossible`.
     """
     exist(session, desk.c.code, request.desk)
     serials, carnets = _asked(session, request)
     order = _one_order(session, carnets)
     rules = hand_out_rules(session, order.tranche)
-    on, at, clock = _be_ready(session, act, request, order, carnets, rules)
+    # Held before looking: carnets leave a desk alone with their stock.
     held = gates.hold(session, [stock_gate(order.number), circulating_gate(order.number)])
+    on, at, clock = _be_ready(session, act, request, order, carnets, rules)
     if any(gate.closed_by is not None for gate in held.values()):
         raise StockLapsed(order.number)
     serials = _still_here(session, request, serials)
@@ -319,14 +321,10 @@ def _be_ready(
     rules: HandOutRules,
 ) -> When:
     """Return when the hand-out was, once desk, order, day and public are found good."""
-    rows = session.execute(
-        select(delivery.c.carnet, delivery.c.desk)
-        .where(delivery.c.carnet.in_(carnets))
-        .order_by(delivery.c.turn)
-    )
-    where = dict(rows.all())
+    where = where_are(session, ranges_of(carnets))
+    be_nowhere_between(where, sorted(carnets))
     for number in sorted(carnets):
-        if where.get(number) != request.desk:
+        if where.get(number, STORE).desk != request.desk:
             raise NotAtThisDesk(number, request.desk)
     active = select(activation.c.order_number).where(
         activation.c.order_number == order.number

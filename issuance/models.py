@@ -145,7 +145,27 @@ desk_programme = table(
     Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False),
 )
 
-# Where a carnet went; the highest turn says where it is.
+# Carnets sent from one holder to another; no desk stands for the central store.
+transfer = table(
+    "transfer",
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column(
+        "order_number",
+        Integer,
+        ForeignKey("voucher_order.number"),
+        nullable=False,
+    ),
+    Column("from_desk", Words, ForeignKey("desk.code"), index=True),
+    Column("to_desk", Words, ForeignKey("desk.code"), index=True),
+    Column("carnets", Integer, nullable=False),
+    Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False, unique=True),
+    CheckConstraint("carnets >= 1", name="carnets_count"),
+    CheckConstraint(
+        "COALESCE(from_desk, '') <> COALESCE(to_desk, '')", name="goes_elsewhere"
+    ),
+)
+
+# What a carnet went through; the highest turn of the next two tables says where it is.
 delivery = table(
     "delivery",
     Column(
@@ -157,6 +177,21 @@ delivery = table(
     ),
     Column("turn", Integer, primary_key=True, autoincrement=False),
     Column("desk", Words, ForeignKey("desk.code"), nullable=False, index=True),
+    Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False),
+)
+
+# It left: on the way with a transfer, or, without one, back in the central store.
+departure = table(
+    "departure",
+    Column(
+        "carnet",
+        Integer,
+        ForeignKey("carnet.number"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("turn", Integer, primary_key=True, autoincrement=False),
+    Column("transfer", Integer, ForeignKey("transfer.number"), index=True),
     Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False),
 )
 

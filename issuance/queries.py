@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.orm import Session
 
 from funding.models import target_public, tranche
@@ -15,6 +15,7 @@ from issuance.models import (
     activation,
     carnet,
     delivery,
+    departure,
     desk,
     desk_programme,
     foreign_carnet,
@@ -191,7 +192,7 @@ def desk_names(session: Session) -> list[tuple[str, str, str]]:
 
 
 def listed_desks(session: Session) -> list[tuple[str, str, str, str, int]]:
-    """Return the desks: code, prescriber, name, programmes, carnets delivered to them."""
+    """Return the desks: code, prescriber, name, programmes, carnets that are there."""
     programmes: dict[str, list[str]] = {}
     for code, of in session.execute(
         select(desk_programme.c.desk, desk_programme.c.programme).order_by(
@@ -199,17 +200,19 @@ def listed_desks(session: Session) -> list[tuple[str, str, str, str, int]]:
         )
     ):
         programmes.setdefault(code, []).append(of)
-    last = (
-        select(delivery.c.carnet, func.max(delivery.c.turn).label("turn"))
-        .group_by(delivery.c.carnet)
-        .subquery()
-    )
+    # Each turn of a carnet follows the one before: where none follows, it still is.
+    left, again = departure.alias("left"), delivery.alias("again")
     held: dict[str, int] = dict(
         session.execute(
             select(delivery.c.desk, func.count())
-            .join(
-                last,
-                (last.c.carnet == delivery.c.carnet) & (last.c.turn == delivery.c.turn),
+            .where(
+                *[
+                    ~exists().where(
+                        later.c.carnet == delivery.c.carnet,
+                        later.c.turn == delivery.c.turn + 1,
+                    )
+                    for later in (left, again)
+                ]
             )
             .group_by(delivery.c.desk)
         ).all()

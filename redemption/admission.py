@@ -22,6 +22,7 @@ class Reason(StrEnum):
     ALREADY_REDEEMED = "already_redeemed"
     REPLACED = "replaced"
     BLOCKED = "blocked"
+    VOID = "void"
     NOT_ACTIVE = "not_active"
     NOT_HANDED_OUT = "not_handed_out"
     PROGRAMME_SUSPENDED = "programme_suspended"
@@ -68,7 +69,11 @@ class PlaceFacts(NamedTuple):
     in_territory: bool
 
 
-_SPENT = {"blocked": Reason.BLOCKED, "replaced": Reason.REPLACED}
+_SPENT = {
+    "blocked": Reason.BLOCKED,
+    "replaced": Reason.REPLACED,
+    "voided": Reason.VOID,
+}
 
 
 def spent(by: str) -> Reason:

@@ -1,4 +1,4 @@
-"""Lost, stolen or misprinted: what is left of a carnet, or a stock of carnets, stops being worth anything."""
+"""Lost or stolen: what is left of a carnet, or a stock of carnets, stops being worth anything."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,10 +8,10 @@ import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from issuance.desks import CarnetsMissing
 from issuance.hand_outs import CarnetUnknown, mark_handed_out
-from issuance.models import carnet, handed_out, voucher
+from issuance.models import handed_out, voucher
 from issuance.orders import OrderRow, StockLapsed, circulating_gate, order_row, stock_gate
+from issuance.whereabouts import order_of
 from ledger import gates
 from ledger.accounts import account_name
 from ledger.attempts import Act, Answer, perform
@@ -52,7 +52,8 @@ class RangeTooLong(Refusal):
     most: int
 
 
-Why = Literal["lost", "stolen", "misprinted"]
+# What came out wrong is voided instead (`redemption.voiding`): its money can be ordered again.
+Why = Literal["lost", "stolen"]
 PASSES_MAX = 10_000
 
 
@@ -124,7 +125,7 @@ def block_carnet(session: Session, request: BlockCarnet, *, by: str, now: Moment
 
 
 def block_stock(session: Session, request: BlockStock, *, by: str, now: Moment) -> Answer:
-    """Block what is in stock of a range of carnets: a drawer that was stolen, sheets that came out wrong.
+    """Block what is in stock of a range of carnets: a drawer that was stolen, a parcel that never came.
 
     What people hold of these carnets stays good.  The value is set apart.  Hand-outs under way
     come before, or find their carnets blocked.  Refused with `carnets_missing`, `range_too_long`,
@@ -133,7 +134,9 @@ def block_stock(session: Session, request: BlockStock, *, by: str, now: Moment) 
     act = Act(request.id, "block_stock", by, now)
 
     def done() -> None:
-        order = _order_of(session, request)
+        order = order_row(
+            session, order_of(session, ((request.first_carnet, request.last_carnet),))
+        )
         # Alone with the stock: a drawer is blocked whole, whatever a desk does meanwhile.
         if gates.take(session, stock_gate(order.number)).closed_by is not None:
             raise StockLapsed(order.number)
@@ -170,22 +173,6 @@ def block_stock(session: Session, request: BlockStock, *, by: str, now: Moment) 
         mark_handed_out(session, serials, act.id)
 
     return perform(session, act, request, done)
-
-
-def _order_of(session: Session, request: BlockStock) -> OrderRow:
-    """Return the order of a range of carnets that all exist, or raise `CarnetsMissing`."""
-    count, first, last = session.execute(
-        select(
-            func.count(), func.min(carnet.c.order_number), func.max(carnet.c.order_number)
-        ).where(carnet.c.number.between(request.first_carnet, request.last_carnet))
-    ).one()
-    if (
-        not count
-        or count != request.last_carnet - request.first_carnet + 1
-        or first != last
-    ):
-        raise CarnetsMissing(request.first_carnet, request.last_carnet)
-    return order_row(session, first)
 
 
 def _entry(

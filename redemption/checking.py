@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from issuance.keys import Keyring
 from ledger.moments import Moment
 from redemption import presented
-from redemption.admission import OrderFacts
+from redemption.admission import OrderFacts, Reason, spent
 from redemption.counter import spenders
 from redemption.presented import PassRow
 from redemption.recognition import recognise
@@ -26,6 +26,7 @@ class State(StrEnum):
     REDEEMED = "redeemed"
     REPLACED = "replaced"
     BLOCKED = "blocked"
+    VOID = "void"
     NOT_ACTIVE = "not_active"
     NOT_HANDED_OUT = "not_handed_out"
     LAPSED = "lapsed"
@@ -86,7 +87,8 @@ def _state(
     if order.specimen:
         return State.SPECIMEN
     if spent_by is not None:
-        return State(spent_by) if spent_by in {"blocked", "replaced"} else State.REDEEMED
+        ended = spent(spent_by)
+        return State.REDEEMED if ended is Reason.ALREADY_REDEEMED else State(ended)
     if not order.active:
         return State.NOT_ACTIVE
     stage = presented.lapsed_stages(session, row.order)

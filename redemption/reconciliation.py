@@ -13,6 +13,7 @@ found, funders have the rates of the last share version among them, and a site i
 last of them that tells of it called it.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -27,6 +28,7 @@ from funding.queries import FunderPart
 from funding.tranches import TrancheRow
 from issuance.models import activation, handed_out, voucher, voucher_order
 from issuance.queries import REPLACEMENT
+from ledger import canonical
 from ledger import queries as books
 from ledger.models import entry, log_leaf
 from ledger.moments import Moment
@@ -386,12 +388,13 @@ def _sites(
 def _active(session: Session, numbers: Collection[int], view: _View) -> dict[int, int]:
     """Count the passes of the orders whose commitment number was recorded by then, by tranche.
 
-    Passes that replace others are not counted again.
+    Passes that replace others are not counted again, nor misprints that were voided.
     """
     chosen = (
         select(
+            voucher_order.c.number,
             voucher_order.c.tranche,
-            func.sum(voucher_order.c.carnets * voucher_order.c.carnet_size),
+            voucher_order.c.carnets * voucher_order.c.carnet_size,
         )
         .join(activation, activation.c.order_number == voucher_order.c.number)
         .join(entry, entry.c.id == activation.c.entry_id)
@@ -402,11 +405,29 @@ def _active(session: Session, numbers: Collection[int], view: _View) -> dict[int
             entry.c.kind != REPLACEMENT,
             log_leaf.c.idx < view.size,
         )
-        .group_by(voucher_order.c.tranche)
     )
     if view.as_of is not None:
         chosen = chosen.where(entry.c.occurred_on <= view.as_of)
-    return {number: int(count) for number, count in session.execute(chosen)}
+    voided, found = _voided(session, view), Counter[int]()
+    for number, of, count in session.execute(chosen):
+        found[of] += count - voided[number]
+    return found
+
+
+def _voided(session: Session, view: _View) -> Counter[int]:
+    """Count the misprints that were voided by then, by order: an entry for each lot of them."""
+    chosen = (
+        select(entry.c.body)
+        .join(log_leaf, log_leaf.c.entry_id == entry.c.id)
+        .where(entry.c.uses == "void", log_leaf.c.idx < view.size)
+    )
+    if view.as_of is not None:
+        chosen = chosen.where(entry.c.occurred_on <= view.as_of)
+    found = Counter[int]()
+    for body in session.scalars(chosen):
+        facts = canonical.decode(body)["facts"]
+        found[facts["order"]] += facts["count"]
+    return found
 
 
 def _cases(session: Session, numbers: Collection[int], view: _View) -> dict[int, int]:

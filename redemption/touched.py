@@ -35,7 +35,7 @@ from redemption.presented import lapsed_stages
 CHUNK = 2_000
 
 
-STATES = ("stock", "handed_out", "spent", "blocked", "replaced", "lapsed")
+STATES = ("stock", "handed_out", "spent", "blocked", "replaced", "voided", "lapsed")
 
 
 class TouchedOrder(NamedTuple):
@@ -53,6 +53,7 @@ class TouchedOrder(NamedTuple):
     spent: int
     blocked: int
     replaced: int
+    voided: int
     lapsed: int
 
 
@@ -174,6 +175,7 @@ def _state() -> ColumnElement[str]:
     return case(
         (entry.c.kind == "redeemed", "spent"),
         (entry.c.kind == "replaced", "replaced"),
+        (entry.c.kind == "voided", "voided"),
         (entry.c.kind.is_not(None), "blocked"),
         (handed_out.c.serial.is_not(None), "handed_out"),
         else_="stock",

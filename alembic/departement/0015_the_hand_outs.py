@@ -5,7 +5,7 @@ from alembic import op
 from app.migrating import forbid_changes, forbid_deletes, grant, run_sql
 
 revision = "0015"
-down_revision = "0013"
+down_revision = "0014"
 
 GRANTS = {
     "hand_out": {"app": "SELECT, INSERT", "sequencer": "SELECT"},

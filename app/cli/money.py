@@ -19,6 +19,7 @@ from redemption.counter import Presented, Scan, redeem
 from redemption.lapsing import Lapse, lapse
 from redemption.reconciliation import reconcile
 from redemption.undoing import Undo, undo
+from redemption.voiding import VoidMisprints, void_misprints
 
 
 @click.command("redeem", help=_("Utilise des pass à un atelier : QR lus ou codes tapés."))
@@ -75,9 +76,7 @@ def undo_(place: Place, serial: str, reason: Any) -> None:
 
 @click.command("block", help=_("Bloque les pass restants d'un carnet perdu ou volé."))
 @click.argument("carnet")
-@click.option(
-    "--reason", type=click.Choice(["lost", "stolen", "misprinted"]), default="lost"
-)
+@click.option("--reason", type=click.Choice(["lost", "stolen"]), default="lost")
 @with_place
 def block(place: Place, carnet: str, reason: Any) -> None:
     """Block a carnet."""
@@ -96,15 +95,13 @@ def block(place: Place, carnet: str, reason: Any) -> None:
 
 @click.command(
     "block-stock",
-    help=_(
-        "Bloque ce qui est en stock d'une plage de carnets : tiroir volé, mauvais tirage."
-    ),
+    help=_("Bloque ce qui est en stock d'une plage de carnets : tiroir volé, colis perdu."),
 )
 @click.option("--first", required=True, help=_("Premier carnet."))
 @click.option("--last", required=True, help=_("Dernier carnet."))
 @click.option(
     "--reason",
-    type=click.Choice(["lost", "stolen", "misprinted"]),
+    type=click.Choice(["lost", "stolen"]),
     default="stolen",
     show_default=True,
 )
@@ -118,6 +115,27 @@ def block_stock_(place: Place, first: str, last: str, reason: Any) -> None:
     conclude(
         answer,
         "Carnets {first} à {last} : {count} pass bloqués, qui étaient en stock.",
+        first=first,
+        last=last,
+        count=answer.facts.get("count"),
+    )
+
+
+@click.command(
+    "void-misprints",
+    help=_("Annule des carnets mal imprimés : leur argent peut être commandé de nouveau."),
+)
+@click.option("--first", type=int, required=True, help=_("Premier carnet."))
+@click.option("--last", type=int, required=True, help=_("Dernier carnet."))
+@with_place
+def void_misprints_(place: Place, first: int, last: int) -> None:
+    """Void carnets that came out wrong."""
+    request = VoidMisprints(new_id(), first, last)
+    with place.begin() as session:
+        answer = void_misprints(session, request, by=BY, now=place.now)
+    conclude(
+        answer,
+        "Carnets {first} à {last} annulés : {count} pass. Leur argent peut être commandé de nouveau.",
         first=first,
         last=last,
         count=answer.facts.get("count"),
@@ -204,4 +222,4 @@ def audit(place: Place) -> None:
         sys.exit(1)
 
 
-COMMANDS = (redeem_, undo_, block, block_stock_, lapse_, reconcile_, audit)
+COMMANDS = (redeem_, undo_, block, block_stock_, void_misprints_, lapse_, reconcile_, audit)

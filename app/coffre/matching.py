@@ -60,15 +60,19 @@ TOLD_AGAIN: dict[str, tuple[str, ...]] = {
     "witness_policy": ("version",),
     "voucher_order": ("number",),
     "activation": ("order_number",),
+    "transfer": ("number",),
 }
 # Of these only the kind of the entry is looked at here: the audit derives the rest.
 OF_KIND = {
-    "delivery": ("delivered",),
-    "handed_out": ("handed_out", "carnet_blocked", "stock_blocked", "hand_out_replaced"),
     "hand_out": ("handed_out",),
+    "delivery": ("delivered", "transfer_received"),
+    "departure": ("transfer_sent", "transfer_received"),
+    "handed_out": (
+        "handed_out", "carnet_blocked", "stock_blocked", "hand_out_replaced", "misprints_voided",
+    ),
     "kept_scan": ("kept",),
     "dispute": ("disputed",),
-}
+}  # fmt: skip
 
 
 def compare_rows(session: Session) -> None:
@@ -307,10 +311,19 @@ class _Told:
         number = f["commitment_number"]
         self._add("activation", (f["order"],), by, commitment_number=number)
 
+    def _transfer_sent(self, f: Row, by: Row, _day: str) -> None:
+        told = {"from_desk": f["from"], "to_desk": f["to"], "carnets": f["count"]}
+        self._add("transfer", (f["transfer"],), by, order_number=f["order"], **told)
+
+    def _misprints_voided(self, f: Row, _by: Row, _day: str) -> None:
+        budget = self.rows["tranche_budget"][(f["tranche"],)]
+        budget["reserved_cents"] -= f["released_cents"]
+
 
 _KINDS = {
     "call_opened", "convention_signed", "convention_extended", "programme_started", "programme_suspended",
     "tranche_opened", "calendar_amended", "shares_changed", "desk_opened", "site_kept", "accredited",
     "accreditation_ended", "workshop_opened", "keys_made", "log_key_made", "log_key_ended", "policy_set",
-    "order_placed", "order_activated", "hand_out_replaced", "order_taken_over",
+    "order_placed", "order_activated", "hand_out_replaced", "order_taken_over", "transfer_sent",
+    "misprints_voided",
 }  # fmt: skip

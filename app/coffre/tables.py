@@ -58,7 +58,9 @@ TOLD: dict[str, tuple[str, ...]] = {
     "carnet": (),
     "voucher": ("token_digest", "code_digest"),
     "foreign_carnet": (),
+    "transfer": (),
     "delivery": (),
+    "departure": (),
     "handed_out": (),
     "hand_out": (),
     "kept_scan": (),
@@ -100,7 +102,13 @@ _HANGS_FROM: dict[str, tuple[str, dict[str, str]]] = {
 
 
 # What these entries change, they change in its row: it is then not as the checkpoint knew it.
-AMENDING = ("site_kept", "accreditation_ended", "order_placed", "order_taken_over")
+AMENDING = (
+    "site_kept",
+    "accreditation_ended",
+    "order_placed",
+    "order_taken_over",
+    "misprints_voided",
+)
 
 
 def amended_since(session: Session, size: int) -> bool:

@@ -566,7 +566,8 @@ AT_ONCE = 600
 # Days after which a hand-out is not recorded any more, where its tranche says nothing.
 LATE_DAYS = 31
 MOST_RANKS = 20_000
-STOCK, CIRCULATING, REDEEMED, BLOCKED, DEAD, REPLACED = 1, 2, 3, 4, 5, 6
+MOST_CARNETS = 1_000_000
+STOCK, CIRCULATING, REDEEMED, BLOCKED, DEAD, REPLACED, VOIDED = 1, 2, 3, 4, 5, 6, 7
 STAGES = {"stock": STOCK, "circulating": CIRCULATING}
 STATES = ("available", "stock", "circulating", "due", "blocked", "lapsed", "paid")
 # The kinds of entries that may move money or use a right up; any other that does is wrong.
@@ -585,6 +586,11 @@ MOVES = {
     "disputed",
     "key_revoked",
     "print_batch_made",
+    "transfer_sent",
+    "transfer_received",
+    "stock_counted",
+    "misprints_voided",
+    "voided",
 }
 # What the files of reference repeat from the journal, for whoever reads it.
 # fmt: off
@@ -611,7 +617,7 @@ class Order:
             told["carnet_size"],
         )
         self.face, self.specimen, self.active = told["face_cents"], told["specimen"], False
-        self.replaces, self.foreign = "replaces" in told, "operator" in told
+        self.replaces, self.foreign, self.voided = "replaces" in told, "operator" in told, 0
         count = self.carnets * self.size
         self.state, self.spends = bytearray(count), bytearray(count)
         self.spent_at, self.given_at, self.segment = (
@@ -620,7 +626,8 @@ class Order:
             array("L", bytes(array("L").itemsize * count)),
         )
         self.active_on = ""
-        self.desks: dict[int, str] = {}
+        # Where its carnets are: a desk, the number of the transfer they are on the way with, or the store.
+        self.desks: dict[int, str | int] = {}
         self.lapsed: set[str] = set()
 
     def serial(self, departement: str, place: int) -> str:
@@ -704,10 +711,14 @@ class Replay:
         self.reserved: Counter[int] = Counter()
         self.disputes: Counter[int] = Counter()
         self.desks: dict[str, list[str]] = {}
+        self.held: dict[str, set[int]] = defaultdict(set)
+        self.transfers: dict[int, tuple[Order, str | None, str | None]] = {}
+        self.sent: dict[int, set[int]] = {}
         self.site_ids: dict[str, int] = {}
         self.workshops: dict[str, tuple[int, str]] = {}
         self.kept: dict[str, tuple[str, str, str]] = {}
         self.replacing: dict[str, tuple[str, str, int, float]] = {}
+        self.voiding: dict[str, tuple[str, int, float]] = {}
         self.log_keys: list[str] = []
         self.ended_keys: set[str] = set()
         self.voucher_keys: dict[int, str] = {}
@@ -1074,11 +1085,66 @@ class Replay:
         ):
             raise Wrong("delivers_other")
         known(order.tranche.told["programme"], self.desks[f["desk"]])
-        order.desks.update((carnet, f["desk"]) for carnet in carnets)
+        if any(isinstance(order.desks.get(carnet), int) for carnet in carnets):
+            raise Wrong("on_the_way")
+        self._bring(order, carnets, f["desk"])
+
+    def _bring(self, order: Order, carnets: Sequence[int], to: str | int | None) -> None:
+        """Put carnets with a holder, or on the way; nothing stands for the central store."""
+        for carnet in carnets:
+            before = order.desks.pop(carnet, None)
+            if isinstance(before, str):
+                self.held[before].discard(carnet)
+            if isinstance(to, str):
+                self.held[to].add(carnet)
+            if to is not None:
+                order.desks[carnet] = to
+
+    def _some_left(self, order: Order, carnet: int) -> bool:
+        """Tell whether a pass of a carnet is in stock, and not lapsed."""
+        first = (carnet - order.first) * order.size
+        return STOCK in order.state[first : first + order.size] and "stock" not in order.lapsed
+
+    def _on_transfer_sent(self, e: Facts, f: Facts) -> None:
+        order, number, carnets = self.orders[f["order"]], f["transfer"], listed(f["carnets"])
+        self._be(e, None, None, 0, ["send", f"transfer/{number}", 0])
+        if f["to"] is not None:
+            known(order.tranche.told["programme"], self.desks[f["to"]])
+        if f["from"] == f["to"] or f["count"] != len(carnets) or type(number) is not int:
+            raise Wrong("sends_other")
+        for carnet in carnets:
+            if not (
+                order.first <= carnet < order.first + order.carnets
+                and order.desks.get(carnet) == f["from"]
+                and self._some_left(order, carnet)
+            ):
+                raise Wrong("sends_other")
+        self.transfers[unique(number, self.transfers)] = (order, f["from"], f["to"])
+        self.sent[number] = set(carnets)
+        self._bring(order, carnets, number)
+
+    def _on_transfer_received(self, e: Facts, f: Facts) -> None:
+        order, *ends = self.transfers[known(f["transfer"], self.transfers)]
+        subject, carnets, waiting = (
+            "transfer/{}".format(f["transfer"]),
+            listed(f["carnets"]),
+            self.sent[f["transfer"]],
+        )
+        turn = e["right"][2]
+        self._be(e, None, None, 0, ["receive", subject, turn])
+        if turn and ("receive", subject, turn - 1) not in self.rights:
+            raise Wrong("right_early")
+        told = (f["order"], f["count"], len(waiting) > 0)
+        if told != (order.number, len(carnets), True) or f["at"] not in ends:
+            raise Wrong("receives_other")
+        waiting.difference_update(known(carnet, waiting) for carnet in carnets)
+        if listed(f["missing"]) != sorted(waiting):
+            raise Wrong("receives_other")
+        self._bring(order, carnets, f["at"])
 
     def _pass(self, serial: str) -> tuple[Order, int]:
         _, carnet, rank = serial.split("-")
-        order = self._ranges[max(bisect_right(self._firsts, int(carnet)) - 1, 0)]
+        order = self._order_of(int(carnet))
         place = (int(carnet) - order.first) * order.size + int(rank) - 1
         if (
             not 0 <= place < len(order.state)
@@ -1201,7 +1267,7 @@ class Replay:
     def _on_redeemed(self, e: Facts, f: Facts) -> None:
         serial, number = f["serial"], f["tranche"]
         order, place = self._pass(serial)
-        if order.state[place] in (REDEEMED, BLOCKED, REPLACED):
+        if order.state[place] in (REDEEMED, BLOCKED, REPLACED, VOIDED):
             raise Wrong("spent_twice", serial=serial, n=order.spent_at[place])
         if (
             order.state[place] != CIRCULATING
@@ -1324,6 +1390,63 @@ class Replay:
         right = ["spend", f["serial"], order.spends[place]]
         self._be(e, f"{stage}/{book}", f"blocked/{book}/{stage}", cents, right)
         order.state[place], order.spent_at[place] = BLOCKED, self.index
+        order.spends[place] += 1
+
+    def _on_stock_counted(self, e: Facts, f: Facts) -> None:
+        """What was seen at a desk, beside what is there; the central store is counted while carnets are made."""
+        subject, turn = "desk/{}".format(f["desk"]) if f["desk"] else "store", e["right"][2]
+        self._be(e, None, None, 0, ["count", subject, turn])
+        if turn and ("count", subject, turn - 1) not in self.rights:
+            raise Wrong("right_early")
+        seen, expected = listed(f["carnets"]), listed(f["expected_carnets"])
+        differ = (sorted({*expected} - {*seen}), sorted({*seen} - {*expected}))
+        if f["desk"] is not None:
+            there = self.held[known(f["desk"], self.desks)]
+            left = sorted(c for c in there if self._some_left(self._order_of(c), c))
+        else:
+            left = expected
+        if (
+            (listed(f["missing"]), listed(f["unexpected"])) != differ
+            or (f["counted"], f["expected"]) != (len(seen), len(expected))
+            or left != expected
+        ):
+            raise Wrong("counts_other")
+
+    def _order_of(self, carnet: int) -> Order:
+        return self._ranges[max(bisect_right(self._firsts, carnet) - 1, 0)]
+
+    def _on_misprints_voided(self, e: Facts, f: Facts) -> None:
+        """Whole carnets that nobody was given anything of end, pass by pass; their value can be ordered again."""
+        order, first, last = self.orders[f["order"]], f["first_carnet"], f["last_carnet"]
+        turn = e["right"][2]
+        self._be(e, None, None, 0, ["void", f"order/{order.number}", turn])
+        if turn and ("void", f"order/{order.number}", turn - 1) not in self.rights:
+            raise Wrong("right_early")
+        places = range((first - order.first) * order.size, (last + 1 - order.first) * order.size)
+        value = 0 if order.specimen else len(places) * order.face
+        told = (order.tranche.told["number"], len(places), value)
+        if (
+            not order.first <= first <= last < order.first + order.carnets
+            or any(order.state[place] != STOCK for place in places)
+            or "stock" in order.lapsed
+            or (f["tranche"], f["count"], f["released_cents"]) != told
+        ):
+            raise Wrong("voids_other")
+        for place in places:
+            serial = order.serial(self.departement, place)
+            self.voiding[serial] = (e["act"], self.index, self.now)
+            order.state[place], order.spent_at[place] = VOIDED, self.index
+        self.reserved[f["tranche"]] -= value
+        order.voided += len(places)
+
+    def _on_voided(self, e: Facts, f: Facts) -> None:
+        order, place = self._pass(f["serial"])
+        act, _, _ = self.voiding.pop(f["serial"], ("", 0, 0.0))
+        book, cents = order.tranche.told["number"], 0 if order.specimen else order.face
+        if (act, f["tranche"]) != (e["act"], book):
+            raise Wrong("voids_other")
+        right = ["spend", f["serial"], order.spends[place]]
+        self._be(e, f"stock/{book}", f"available/{book}", cents, right)
         order.spends[place] += 1
 
     def _on_lapsed(self, e: Facts, f: Facts) -> None:
@@ -1460,7 +1583,7 @@ class Replay:
         used, envelope = held["due"] + held["paid"], -held["committed"]
         return {
             "active": sum(
-                len(o.state)
+                len(o.state) - o.voided
                 for o in self.orders.values()
                 if o.tranche.told is told and o.active and not o.specimen and not o.replaces
             ),
@@ -1564,6 +1687,16 @@ def seconds(instant: str) -> float:
 def shifted(day: str, days: int) -> str:
     """Return the day so many days later."""
     return day if not days else (date.fromisoformat(day) + timedelta(days)).isoformat()
+
+
+def listed(ranges: Any) -> list[int]:
+    """Return the numbers of ranges of carnets, which have one spelling: ascending, none touching the next."""
+    found: list[int] = []
+    for first, last in ranges:
+        if not (found[-1] + 1 if found else 0) < first <= last < 1 << 32 or last - first > MOST_CARNETS:
+            raise Wrong("odd_ranges")
+        found.extend(range(first, last + 1))
+    return found
 
 
 def known(one: Any, among: Any) -> Any:
@@ -1813,6 +1946,10 @@ def unfinished(replay: Replay) -> list[str]:
         say("replaced_in_part", n=index, serial=serial)
         for serial, (_, _, index, at) in sorted(replay.replacing.items())[:3]
         if at < replay.latest - AT_ONCE
+    ] + [
+        say("voided_in_part", n=index, serial=serial)
+        for serial, (_, index, at) in sorted(replay.voiding.items())[:3]
+        if at < replay.latest - AT_ONCE
     ]
 
 
@@ -1830,6 +1967,7 @@ def told_of(replay: Replay, note: Note, report: Report) -> None:
             undone=kinds["undone"],
             blocked=kinds["blocked"],
             replaced=kinds["replaced"],
+            voided=kinds["voided"],
             lapsed=kinds["lapsed"],
         ),
         say("uses_proved"),
@@ -2312,6 +2450,11 @@ SENTENCES = {
     "other_passes": ("ne porte pas sur les {n} pass que donne le rejeu", "is not about the {n} passes that the replay gives"),
     "active_too_early": ("active une commande qui n'est pas toute fabriquée", "activates an order that is not wholly made"),
     "prints_other": ("imprime des carnets d'une autre commande, ou pas encore fabriqués", "prints carnets of another order, or not made yet"),
+    "on_the_way": ("livre des carnets qui sont en chemin", "delivers carnets that are on the way"),
+    "odd_ranges": ("a des plages de carnets qui ne se suivent pas", "has ranges of carnets that do not follow one another"),
+    "sends_other": ("envoie des carnets qui ne sont pas là, ou dont rien ne reste", "sends carnets that are not there, or of which nothing is left"),
+    "counts_other": ("compte un stock qui n'est pas celui du journal, ou dont les écarts sont faux", "counts a stock that is not the journal's, or whose gaps are wrong"),
+    "receives_other": ("reçoit autre chose que ce qui est en chemin, ou ailleurs", "receives something else than what is on the way, or elsewhere"),
     "delivers_other": ("livre des carnets d'une autre commande", "delivers carnets of another order"),
     "no_such_pass": ("parle d'un pass qui n'existe pas : {serial}", "speaks of a pass that does not exist: {serial}"),
     "not_at_desk": ("remet le pass {serial}, qui n'est plus ou n'est pas dans ce guichet", "hands out pass {serial}, which is not, or no longer, at this desk"),
@@ -2339,6 +2482,7 @@ SENTENCES = {
     "replaces_other": ("remplace le pass {serial}, qui n'est pas un pass non utilisé de cette remise, ou pas par celui-là", "replaces pass {serial}, which is no unused pass of that hand-out, or not by that one"),
     "not_to_block": ("bloque le pass {serial}, qui n'est plus à bloquer", "blocks pass {serial}, which is no longer to be blocked"),
     "lapses_early": ("périme avant la fin du délai de présentation", "lapses before the presentation date is past"),
+    "voids_other": ("annule des carnets qui ne sont pas entiers en stock, ou autre chose", "voids carnets that are not whole in stock, or something else"),
     "lapsed_twice": ("périme ce qui l'est déjà", "lapses what has lapsed already"),
     "not_known": ("parle de {one!r}, que le journal ne connaît pas encore", "speaks of {one!r}, which the journal does not know yet"),
     "known_already": ("fait une seconde fois {one!r}", "makes {one!r} a second time"),
@@ -2369,9 +2513,10 @@ SENTENCES = {
     "journal_changed": ("Le journal n'est pas celui qui a été signé : ses {n} lignes ne donnent pas la racine du point de contrôle. {odd}", "The journal is not the one that was signed: its {n} lines do not give the root of the checkpoint. {odd}"),
     "journal_length": ("Le journal a {n} lignes ; le point de contrôle en annonce {size}.", "The journal has {n} lines; the checkpoint announces {size}."),
     "first_missing": ("L'écriture n° {n} est d'une action ({act}) dont la première écriture manque.", "Entry no. {n} is of an act ({act}) whose first entry is missing."),
+    "voided_in_part": ("L'écriture n° {n} annule le pass {serial}, et rien ne le met hors d'usage.", "Entry no. {n} voids pass {serial}, and nothing ends it."),
     "replaced_in_part": ("L'écriture n° {n} remplace le pass {serial}, et rien ne le met hors d'usage.", "Entry no. {n} replaces pass {serial}, and nothing ends it."),
     "journal_proved": ("Les {size} lignes de journal.jsonl, du {first} au {last}, donnent la racine signée, chacune à sa place.", "The {size} lines of journal.jsonl, from {first} to {last}, give the signed root, each in its place."),
-    "rights_proved": ("Chaque droit a servi une fois, et dans l'ordre : {passes} pass, {given} remises, {used} utilisations, {undone} annulations, {blocked} blocages, {replaced} remplacements, {lapsed} péremptions.", "Each right was used once, and in order: {passes} passes, {given} hand-outs, {used} uses, {undone} undone, {blocked} blocked, {replaced} replaced, {lapsed} lapses."),
+    "rights_proved": ("Chaque droit a servi une fois, et dans l'ordre : {passes} pass, {given} remises, {used} utilisations, {undone} annulations, {blocked} blocages, {replaced} remplacements, {voided} pass mal imprimés, {lapsed} péremptions.", "Each right was used once, and in order: {passes} passes, {given} hand-outs, {used} uses, {undone} undone, {blocked} blocked, {replaced} replaced, {voided} misprinted, {lapsed} lapses."),
     "uses_proved": ("Chaque utilisation est d'un atelier d'un lieu habilité ce jour-là, dans les délais de la tranche.", "Each use is of a workshop, at a site accredited on that day, within the dates of its tranche."),
     "money_proved": ("L'argent passe d'un compte à un autre, aucun compte de pass ne descend sous zéro, aucune commande ne dépasse son enveloppe.", "Money goes from one account to another, no account of passes goes below zero, no order exceeds its envelope."),
     "clock_odd": ("L'heure : des écritures portent une heure antérieure de plus de dix minutes à une écriture déjà au journal. L'ordre qui compte est celui du journal.", "The time: some entries bear a time more than ten minutes before an entry already in the journal. The order that counts is the journal's."),

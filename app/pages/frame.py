@@ -49,6 +49,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 
+_LINES = re.compile(r"[\r\n]+")
 NUMBER = re.compile(r"[0-9]{1,10}")
 
 _templates = Environment(
@@ -173,13 +174,13 @@ def go(to: str, *, done: str | None = None) -> Redirect:
 
 
 async def form_of(request: Asked) -> dict[str, str]:
-    """Read a form: one text a field, trimmed, without control characters.
+    """Read a form: one text a field, trimmed, without control characters; a new line is a space.
 
     A visitor's forms carry a mark of their session; refused with `from_elsewhere` without it.
     """
     data = await request.form()
     fields = {
-        name: "".join(c for c in value if c.isprintable()).strip()
+        name: "".join(c for c in _LINES.sub(" ", value) if c.isprintable()).strip()
         for name, value in data.items()
         if isinstance(value, str)
     }

@@ -150,6 +150,7 @@ _CUES = {
     "already_redeemed": "no",
     "replaced": "no",
     "blocked": "no",
+    "void": "no",
     "too_late": "wait",
     "lapsed": "wait",
     "not_handed_out": "wait",

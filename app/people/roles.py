@@ -35,6 +35,9 @@ class Action(StrEnum):
     HAND_OUT = "hand_out"
     REPLACE = "replace"
     SCAN = "scan"
+    SEE_STOCK = "see_stock"
+    KEEP_STOCK = "keep_stock"
+    MANAGE_STOCK = "manage_stock"
 
 
 class Door(StrEnum):
@@ -53,20 +56,27 @@ SECOND_FACTOR_DUE = frozenset({Role.OFFICER})
 
 _READS = {
     Action.SEE_HOME, Action.SEE_TRANCHES, Action.SEE_ORDERS, Action.EXPORT, Action.SEE_SITES,
+    Action.SEE_STOCK,
 }  # fmt: skip
+# Of its own drawer: what is in it, what comes to it, what it counts.
+_DESK_STOCK = {Action.SEE_STOCK, Action.KEEP_STOCK}
 MAY: dict[Role, frozenset[Action]] = {
     Role.MANAGER: frozenset(
         _READS
         | {Action.SEE_PEOPLE, Action.INVITE, Action.MANAGE_SITES, Action.SEE_WORKS}
         | {Action.ORDER, Action.ACTIVATE_ORDER, Action.REPLACE}
+        | {Action.KEEP_STOCK, Action.MANAGE_STOCK}
     ),
     # The commitment number comes from the accounts.
     Role.ACCOUNTANT: frozenset(_READS | {Action.ACTIVATE_ORDER}),
     Role.OFFICER: frozenset(_READS | {Action.ACTIVATE_ORDER}),
     Role.PRESCRIBER_MANAGER: frozenset(
         {Action.SEE_HOME, Action.HAND_OUT, Action.REPLACE, Action.SEE_PEOPLE, Action.INVITE}
+        | _DESK_STOCK
     ),
-    Role.PRESCRIBER_AGENT: frozenset({Action.SEE_HOME, Action.HAND_OUT, Action.REPLACE}),
+    Role.PRESCRIBER_AGENT: frozenset(
+        {Action.SEE_HOME, Action.HAND_OUT, Action.REPLACE} | _DESK_STOCK
+    ),
     Role.SITE_MANAGER: frozenset(
         {Action.SEE_HOME, Action.SCAN, Action.SEE_PEOPLE, Action.INVITE}
     ),

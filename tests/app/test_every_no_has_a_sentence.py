@@ -30,6 +30,7 @@ from app import errors, mediators, messages, pages
 from app.messages import LANGUAGES
 from app.pages import answers, departement, mediator, visitors
 from app.pages.orders import Step
+from app.pages.stock import REASONS
 from app.people.roles import Role
 from funding import publics
 from funding.allocation import Funder
@@ -308,6 +309,7 @@ def keys() -> frozenset[str]:
         "need": {*get_args(Need)},
         "despite_limit": {*get_args(DespiteLimit)},
         "loss": {*get_args(Loss)},
+        "withdrawal": {*REASONS},
         "workshop_kind": {*get_args(Kind)},
         "verdict_title": good_verdicts() | scan_codes(),
         "verdict_text": good_verdicts(),

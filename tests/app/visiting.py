@@ -31,6 +31,7 @@ from app.works.models import work as works
 from app.works.site_lists import ask_import, count_rows
 from issuance.desks import OpenDesk, open_desk
 from issuance.models import handed_out
+from issuance.transfers import Receive, Send, receive, send
 from ledger.identifiers import new_id
 from ledger.models import entry
 from ledger.moments import Moment
@@ -369,6 +370,10 @@ def a_house(
             serials = an_order(session, world, 10)
             done(given(session, *serials[:20]))
             workshop = str(a_workshop(session))
+            sending = Send(new_id(), "CAF", None, ((10, 10),))
+            done(send(session, sending, by="test", now=moment("2020-01-20")))
+            back = Receive(new_id(), 1, "CAF", ((10, 10),))
+            done(receive(session, back, by="test", now=moment("2020-01-20")))
             desk = OpenDesk(new_id(), "CCAS", "CCAS de Guéret", "Accueil", ("tela",))
             done(open_desk(session, desk, by="test", now=moment("2020-01-06")))
             work = an_import(session, now=moment("2020-02-03"))

@@ -337,6 +337,25 @@ PAGES = (
             send("/remise", carnet=lambda site: site.carnet("MSA")), send("/remise", **HAND_OUT)
         ),
     ),
+    # ---- Stock
+    Shown("stock", "stock.html", "/23/stock", "gestion"),
+    Shown("stock-coming", "stock.html", "/23/stock", "ml"),
+    Shown("stock-none", "stock.html", "/19/stock", "debut@19"),
+    Shown("stock-transfer", "stock_transfer.html", "/23/stock/transferts/1", "ml"),
+    Shown("stock-transfer-missing", "stock_transfer.html", "/23/stock/transferts/2", "gestion"),
+    Shown("stock-count", "stock_count.html", "/23/stock/comptage", "deux-guichets"),
+    Shown(
+        "stock-counted", "stock_counted.html", "/23/stock/comptage", "ml",
+        then=send("/stock/comptage", carnets="1-2, 999990-999991"),
+    ),
+    Shown(
+        "stock-send-wrong", "stock_send.html", "/23/stock/envoi", "gestion",
+        then=send("/stock/envoi", carnets="les bleus"),
+    ),
+    Shown(
+        "stock-withdraw-wrong", "stock_withdraw.html", "/23/stock/retrait", "gestion",
+        then=send("/stock/retrait", carnets="les bleus"),
+    ),
     # ---- What was lost
     Shown("replace-1", "replace_1.html", "/23/remplacement", "guichet"),
     Shown("replace-1-unknown", "replace_1.html", "/23/remplacement?mot1=girafe&mot2=moulin", "guichet"),

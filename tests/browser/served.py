@@ -37,6 +37,7 @@ from issuance.hand_outs import HandOut
 from issuance.models import delivery, handed_out, voucher, voucher_order
 from issuance.orders import PlaceOrder, order_row, place_order
 from issuance.serials import Serial
+from issuance.transfers import Receive, Send, receive, send
 from ledger.identifiers import new_id
 from ledger.moments import Moment
 from redemption.counter import Device
@@ -243,6 +244,7 @@ def served(folder: Path) -> Iterator[Served]:
     _share(here)
     _works(here)
     _orders(here)
+    _send(here)
     command = [
         PASSNUM,
         "serve",
@@ -381,6 +383,20 @@ def _orders(here: Served) -> None:
         session.execute(update(work).where(work.c.id == making).values(held))
         stopped = {"refused": "keys_locked", "outcome": '{"reason":"no_secret"}'}
         session.execute(update(work).where(work.c.id == refused).values(stopped))
+
+
+def _send(here: Served) -> None:
+    """Send carnets to two desks: one has not signed yet, of the other's one is missing."""
+    number = int(here.orders["not_active"].rpartition("/")[2])
+    with here.instance.database.begin(CODE) as session:
+        now, first = here.instance.moment(CODE), order_row(session, number).first_carnet
+        for desk, carnets in (
+            ("ML", ((first, first),)),
+            ("MSA", ((first + 1, first + 2),)),
+        ):
+            done(send(session, Send(new_id(), None, desk, carnets), by="test", now=now))
+        got = Receive(new_id(), 2, "MSA", ((first + 1, first + 1),))
+        done(receive(session, got, by="test", now=now))
 
 
 def _hand_out_long_ago(here: Served, desk: str) -> None:

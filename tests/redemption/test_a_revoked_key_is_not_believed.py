@@ -175,7 +175,7 @@ def test_what_a_key_touches_is_counted_once_each_by_where_it_is(session):
     assert order._asdict() == {
         "order": 1, "tranche": "T1", "active": True, "first_carnet": 1, "last_carnet": 4,
         "passes": 20, "made": 20, "stock": 10, "handed_out": 3, "spent": 2, "blocked": 5,
-        "replaced": 0, "lapsed": 0,
+        "replaced": 0, "voided": 0, "lapsed": 0,
     }  # fmt: skip
     each = list(touched_passes(session, 0))
     assert [p.serial for p in each] == serials

@@ -76,7 +76,7 @@ def test_what_is_in_stock_is_worth_nothing_and_what_people_hold_stays_good(opene
 def test_nobody_hands_out_what_is_blocked(opened):
     database, *_ = opened
     with database.begin("23") as session:
-        done(blocking(session, 4, 4, reason="misprinted"))
+        done(blocking(session, 4, 4, reason="lost"))
         request = HandOut(new_id(), "CAF", pic=True, proof="attested", carnet=4)
         assert hand_out(session, request, by="x", now=AT).code == "already_handed_out"
 
@@ -107,7 +107,7 @@ def test_specimens_are_blocked_without_money(opened):
     with database.begin("23") as session:
         an_order(session, world, 1, specimen=True)
         before = held(session)
-        assert done(blocking(session, 5, 5, reason="misprinted")).facts["count"] == 5
+        assert done(blocking(session, 5, 5, reason="lost")).facts["count"] == 5
         assert held(session) == before
 
 

@@ -66,6 +66,7 @@ FAULTS = [
     (Reason.ALREADY_REDEEMED, {"spent_by": "redeemed"}),
     (Reason.REPLACED, {"spent_by": "replaced"}),
     (Reason.BLOCKED, {"spent_by": "blocked"}),
+    (Reason.VOID, {"spent_by": "voided"}),
     (Reason.NOT_ACTIVE, {"active": False}),
     (Reason.NOT_HANDED_OUT, {"handed_out": False}),
     (Reason.KEPT, {"handed_out": False, "regularise": True}),

@@ -325,6 +325,117 @@ def print_what_was_taken_over(lines: list[Line]) -> None:
     lines.append(batch | last)
 
 
+def hand_out_what_is_on_the_way(lines: list[Line]) -> None:
+    early = lines.pop(find(lines, "transfer_sent"))
+    early |= {
+        "at": "2020-01-07T10:00:00Z",
+        "recorded": "2020-01-07T10:00:00Z",
+        "on": "2020-01-07",
+    }
+    early["facts"] |= {"to": None, "carnets": [[1, 6]], "count": 6}
+    lines.insert(find(lines, "handed_out"), early)
+
+
+def send_what_is_elsewhere(lines: list[Line]) -> None:
+    lines[find(lines, "transfer_sent")]["facts"]["from"] = None
+
+
+def send_what_is_used_up(lines: list[Line]) -> None:
+    lines[find(lines, "transfer_sent")]["facts"] |= {"carnets": [[1, 6]], "count": 6}
+
+
+def send_it_twice(lines: list[Line]) -> None:
+    at = find(lines, "transfer_sent")
+    lines.insert(at + 1, again(lines[at]))
+
+
+def send_to_a_desk_that_is_not_there(lines: list[Line]) -> None:
+    lines[find(lines, "transfer_sent")]["facts"]["to"] = "NOPE"
+
+
+def receive_what_nobody_sent(lines: list[Line]) -> None:
+    del lines[find(lines, "transfer_sent")]
+
+
+def receive_more_than_was_sent(lines: list[Line]) -> None:
+    lines[find(lines, "transfer_received")]["facts"] |= {
+        "carnets": [[4, 5], [7, 7]],
+        "count": 3,
+    }
+
+
+def receive_it_at_another_desk(lines: list[Line]) -> None:
+    lines[find(lines, "transfer_received", 1)]["facts"]["at"] = "CAF"
+
+
+def hide_what_is_missing(lines: list[Line]) -> None:
+    lines[find(lines, "transfer_received")]["facts"]["missing"] = []
+
+
+def receive_in_no_order(lines: list[Line]) -> None:
+    lines[find(lines, "transfer_received")]["facts"]["carnets"] = [[5, 5], [4, 4]]
+
+
+def leave_a_receipt_out(lines: list[Line]) -> None:
+    del lines[find(lines, "transfer_received")]
+
+
+def bring_elsewhere_what_is_on_the_way(lines: list[Line]) -> None:
+    brought = again(lines[find(lines, "delivered")])
+    brought["facts"] = brought["facts"] | {"first_carnet": 4, "last_carnet": 4, "count": 1}
+    at = find(lines, "transfer_sent")
+    brought |= {key: lines[at][key] for key in ("at", "on", "recorded")}
+    lines.insert(at + 1, brought)
+
+
+def count_what_is_not_there(lines: list[Line]) -> None:
+    facts = lines[find(lines, "stock_counted")]["facts"]
+    facts |= {"expected_carnets": [[6, 8]], "expected": 3, "missing": [[7, 7]]}
+
+
+def hide_a_gap(lines: list[Line]) -> None:
+    lines[find(lines, "stock_counted")]["facts"]["unexpected"] = []
+
+
+def count_otherwise_than_it_adds_up(lines: list[Line]) -> None:
+    lines[find(lines, "stock_counted", 1)]["facts"]["counted"] += 1
+
+
+def leave_a_count_out(lines: list[Line]) -> None:
+    del lines[find(lines, "stock_counted")]
+
+
+def void_what_was_handed_out(lines: list[Line]) -> None:
+    lines[find(lines, "misprints_voided")]["facts"] |= {"first_carnet": 1, "last_carnet": 1}
+
+
+def void_what_was_handed_out_first(lines: list[Line]) -> None:
+    """Each entry is of one pass that somebody has."""
+    serial = lines[find(lines, "handed_out")]["facts"]["serials"][0]
+    at = find(lines, "voided")
+    lines[at]["facts"]["serial"] = lines[at]["right"][1] = serial
+
+
+def release_more_than_was_voided(lines: list[Line]) -> None:
+    lines[find(lines, "misprints_voided")]["facts"]["released_cents"] += 1000
+
+
+def void_it_in_part(lines: list[Line]) -> None:
+    del lines[find(lines, "voided", 2)]
+
+
+def void_it_twice(lines: list[Line]) -> None:
+    at = find(lines, "misprints_voided")
+    lines.insert(at + 1, again(lines[at]))
+
+
+def use_a_pass_that_was_voided(lines: list[Line]) -> None:
+    old = lines[find(lines, "voided")]["facts"]["serial"]
+    use = again(lines[find(lines, "redeemed")]) | {"recorded": lines[-1]["recorded"]}
+    use |= {"facts": use["facts"] | {"serial": old}, "right": ["spend", old, 1]}
+    lines.append(use)
+
+
 def add_a_field(lines: list[Line]) -> None:
     lines[3]["note"] = "hello"
 
@@ -402,6 +513,28 @@ LIES: dict[Callable[[list[Line]], None], str] = {
     take_over_carnets_of_another_order: "numérote des carnets qui existent",
     activate_what_was_taken_over: "consomme un droit que l'écriture n°",
     print_what_was_taken_over: "repris à un ancien opérateur",
+    hand_out_what_is_on_the_way: "dans ce guichet",
+    send_what_is_elsewhere: "envoie des carnets qui ne sont pas là",
+    send_what_is_used_up: "envoie des carnets qui ne sont pas là",
+    send_it_twice: "envoie des carnets qui ne sont pas là",
+    send_to_a_desk_that_is_not_there: "NOPE",
+    receive_what_nobody_sent: "que le journal ne connaît pas",
+    receive_more_than_was_sent: "que le journal ne connaît pas",
+    receive_it_at_another_desk: "reçoit autre chose",
+    hide_what_is_missing: "reçoit autre chose",
+    receive_in_no_order: "qui ne se suivent pas",
+    leave_a_receipt_out: "un droit sans celui qui doit venir avant",
+    bring_elsewhere_what_is_on_the_way: "livre des carnets qui sont en chemin",
+    count_what_is_not_there: "compte un stock qui n'est pas celui du journal",
+    hide_a_gap: "compte un stock qui n'est pas celui du journal",
+    count_otherwise_than_it_adds_up: "compte un stock qui n'est pas celui du journal",
+    leave_a_count_out: "un droit sans celui qui doit venir avant",
+    void_what_was_handed_out: "annule des carnets qui ne sont pas entiers en stock",
+    void_what_was_handed_out_first: "annule des carnets qui ne sont pas entiers en stock",
+    release_more_than_was_voided: "annule des carnets qui ne sont pas entiers en stock",
+    void_it_in_part: "et rien ne le met hors d'usage",
+    void_it_twice: "annule des carnets qui ne sont pas entiers en stock",
+    use_a_pass_that_was_voided: "déjà pris par l'écriture n°",
     add_a_field: "n'a pas les champs attendus",
     give_two_funders_of_europe: "ne peuvent pas se partager",
 }

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy.orm import Session
 
 from app.coffre import export as exporting
 from app.coffre import verify
@@ -33,7 +34,10 @@ from funding.tranches import (
     amend_calendar,
     change_shares,
 )
+from issuance.counts import Count, count_stock
+from issuance.desks import OpenDesk, open_desk
 from issuance.print_batches import RecordBatch, record_batch
+from issuance.transfers import Receive, Send, receive, send
 from ledger.identifiers import new_id
 from ledger.log_keys import NewLogKey, log_signers, new_log_key
 from ledger.moments import Moment
@@ -45,6 +49,7 @@ from redemption.lapsing import Lapse, lapse
 from redemption.replacing import ReplaceHandOut, replace_hand_out
 from redemption.sites import open_tranche
 from redemption.undoing import Undo, undo
+from redemption.voiding import VoidMisprints, void_misprints
 from tests.builders import (
     CALENDAR,
     MANAGER,
@@ -169,7 +174,8 @@ def live(database: Database) -> World:
                     now=moment("2020-11-09"),
                 )
             )
-        drawer = BlockStock(new_id(), 8, 8, "misprinted")
+        _travel(session)
+        drawer = BlockStock(new_id(), 8, 8, "lost")
         done(block_stock(session, drawer, by="test", now=moment("2020-11-09")))
     with database.begin("23") as session:
         rows = [*foreign_rows(2, 2), f"C-9;ZZ 77 K;10;2020-11-30;{FOREIGN_QR}"]
@@ -181,6 +187,29 @@ def live(database: Database) -> World:
         used = typed_in(session, world, autumn, "88100001", FOREIGN_QR, now=late)
         assert [v.verdict for v in used] == ["accepted"] * 2
     return world
+
+
+def _travel(session: Session) -> None:
+    """Carnets of the first order go to another desk, to the store, and come back in part; one is a misprint."""
+    at = moment("2020-11-09")
+    desk = OpenDesk(new_id(), "MSA", "MSA du Limousin", "Accueil", ("tela",))
+    done(open_desk(session, desk, by="test", now=at))
+    for source, target, carnets, where, arrived in (
+        ("CAF", "MSA", ((4, 6),), "MSA", ((4, 5),)),
+        ("MSA", None, ((4, 4),), None, ((4, 4),)),
+    ):
+        sending = Send(new_id(), source, target, carnets)
+        sent = done(send(session, sending, by="test", now=at))
+        got = Receive(new_id(), sent.facts["transfer"], where, arrived)
+        done(receive(session, got, by="test", now=at))
+    found = Receive(new_id(), 1, "CAF", ((6, 6),))
+    done(receive(session, found, by="test", now=at))
+    misprint = VoidMisprints(new_id(), 7, 7)
+    done(void_misprints(session, misprint, by="test", now=at))
+    for _ in range(2):
+        seen = Count(new_id(), "CAF", ((6, 6), (99, 99)))
+        done(count_stock(session, seen, by="test", now=at))
+    done(count_stock(session, Count(new_id(), None, ()), by="test", now=at))
 
 
 def close(database: Database) -> None:
