@@ -26,6 +26,7 @@ from app.pages.doors import Account, Doors
 from app.pages.identities import Identities, OidcDoor
 from app.pages.mediator import Mediator
 from app.pages.needs import NeedsRoom
+from app.pages.order_cycle import OrderCycle
 from app.pages.orders import Orders
 from app.pages.passkeys import PasskeyDoor, Passkeys
 from app.pages.people import People
@@ -75,6 +76,7 @@ def create_app(instance: Instance) -> Litestar:
             Departement,
             People,
             Orders,
+            OrderCycle,
             SiteImports,
             Works,
             NeedsRoom,

@@ -19,14 +19,14 @@ from datetime import date, datetime, time, timedelta
 from typing import NamedTuple, TypedDict
 
 import msgspec
-from sqlalchemy import exists, func, select
+from sqlalchemy import case, exists, func, select
 from sqlalchemy.orm import Session
 
 from funding import queries as funds
 from funding.queries import FunderPart
 from funding.tranches import TrancheRow
 from issuance.models import activation, handed_out, voucher, voucher_order
-from issuance.queries import REPLACEMENT
+from issuance.queries import REPLACEMENT, carnets_given_up
 from ledger import queries as books
 from ledger.models import entry, log_leaf
 from ledger.moments import Moment
@@ -384,14 +384,16 @@ def _sites(
 
 
 def _active(session: Session, numbers: Collection[int], view: _View) -> dict[int, int]:
-    """Count the passes of the orders whose commitment number was recorded by then, by tranche.
+    """Count the passes of the orders that had become active by then, by tranche.
 
-    Passes that replace others are not counted again.
+    Passes that replace others are not counted again, nor those that a cancelled order never had.
     """
+    given_up = carnets_given_up(session)
+    never = case(given_up, value=voucher_order.c.number, else_=0) if given_up else 0
     chosen = (
         select(
             voucher_order.c.tranche,
-            func.sum(voucher_order.c.carnets * voucher_order.c.carnet_size),
+            func.sum((voucher_order.c.carnets - never) * voucher_order.c.carnet_size),
         )
         .join(activation, activation.c.order_number == voucher_order.c.number)
         .join(entry, entry.c.id == activation.c.entry_id)

@@ -242,6 +242,13 @@ _SHARES = click.option(
     "--territory", multiple=True, help=_("Commune (INSEE) ou département des lieux.")
 )
 @click.option("--public", "publics", multiple=True, help=_("Public visé."))
+@click.option(
+    "--activated-on",
+    type=click.Choice(["commitment", "mandat"]),
+    default="commitment",
+    show_default=True,
+    help=_("Ce qui rend une commande valable : un engagement, ou un mandat payé d'avance."),
+)
 @with_place
 def open_tranche_(place: Place, code: str, **options: Any) -> None:
     """Open a tranche."""
@@ -259,6 +266,7 @@ def open_tranche_(place: Place, code: str, **options: Any) -> None:
         regularise=options["regularise"],
         territory=options["territory"],
         publics=options["publics"],
+        activated_on=options["activated_on"],
     )
     with place.begin() as session:
         answer = open_tranche(session, request, by=BY, now=place.now)

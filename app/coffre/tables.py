@@ -55,6 +55,7 @@ TOLD: dict[str, tuple[str, ...]] = {
     "witness_policy": (),
     "voucher_order": (),
     "activation": (),
+    "proof_approval": (),
     "carnet": (),
     "voucher": ("token_digest", "code_digest"),
     "delivery": (),
@@ -95,7 +96,7 @@ _HANGS_FROM: dict[str, tuple[str, dict[str, str]]] = {
 
 
 # What these entries change, they change in its row: it is then not as the checkpoint knew it.
-AMENDING = ("site_kept", "accreditation_ended", "order_placed")
+AMENDING = ("site_kept", "accreditation_ended", "order_placed", "order_cancelled")
 
 
 def amended_since(session: Session, size: int) -> bool:

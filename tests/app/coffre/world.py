@@ -32,7 +32,10 @@ from funding.tranches import (
     amend_calendar,
     change_shares,
 )
+from issuance.cancelling import CancelOrder, cancel_order
+from issuance.orders import PlaceOrder, place_order
 from issuance.print_batches import RecordBatch, record_batch
+from issuance.proofs import ApproveProof, Look, approve_proof
 from ledger.identifiers import new_id
 from ledger.log_keys import NewLogKey, log_signers, new_log_key
 from ledger.moments import Moment
@@ -68,7 +71,7 @@ POLICY = f"witness temoin {WITNESS_KEY.vkey}\nquorum temoin\n"
 
 
 def live(database: Database) -> World:
-    """A year: hand-outs, uses, an undo, lost carnets, blocked or replaced, amendments, a cap, lapses."""
+    """A year: hand-outs, uses, an undo, lost carnets, amendments, a cap, an order cancelled, lapses."""
     start = moment("2020-01-06")
     with database.begin("23") as session:
         done(
@@ -84,6 +87,9 @@ def live(database: Database) -> World:
         serials = an_order(session, world, 8)
         thirds = an_order(session, world, 4, tranche="T2")
         an_order(session, world, 1, specimen=True, delivered=False)
+        look = Look("carnet", 1, "11" * 32, ("fse-2014-2020/1",))
+        good = ApproveProof(new_id(), 1, "pdf", look, "33" * 32)
+        done(approve_proof(session, good, by="test", now=moment("2020-01-08")))
         for last in (4, 8):
             batch = RecordBatch(
                 new_id(), 1, last - 3, last, "pdf", "carnet", 1, "11" * 32, ("fse-2014-2020/1",), "22" * 32
@@ -157,6 +163,10 @@ def live(database: Database) -> World:
             )
         drawer = BlockStock(new_id(), 8, 8, "misprinted")
         done(block_stock(session, drawer, by="test", now=moment("2020-11-09")))
+        wanted, now = PlaceOrder(new_id(), "T2", 2), moment("2020-11-09")
+        done(place_order(session, wanted, signer=world.signer, by="test", now=now))
+        stopped = CancelOrder(new_id(), 6)
+        done(cancel_order(session, stopped, by="test", now=now))
     return world
 
 
