@@ -26,6 +26,7 @@ from app.pages.doors import Account, Doors
 from app.pages.identities import Identities, OidcDoor
 from app.pages.mediator import Mediator
 from app.pages.needs import NeedsRoom
+from app.pages.order_cycle import OrderCycle
 from app.pages.orders import Orders
 from app.pages.passkeys import PasskeyDoor, Passkeys
 from app.pages.people import People
@@ -80,6 +81,7 @@ def create_app(instance: Instance) -> Litestar:
             People,
             Orders,
             TakingOver,
+            OrderCycle,
             SiteImports,
             Works,
             NeedsRoom,

@@ -23,6 +23,8 @@ def _one_of(column: str, words: tuple[str, ...]) -> str:
 
 BASES = ("bought", "used", "paid", "unit_cost")
 PAYMENT_MODES = ("prepaid", "advance", "on_claim")
+# What makes an order good: the département's commitment, or the mandat that paid for it before.
+ACTIVATED_ON = ("commitment", "mandat")
 
 call = table(
     "call",
@@ -94,7 +96,9 @@ tranche = table(
     Column("pic_share", Integer),
     Column("holders_named", Flag, nullable=False),
     Column("at_sites", Flag, nullable=False),
+    Column("activated_on", Words, nullable=False, server_default="commitment"),
     UniqueConstraint("number", "call"),
+    CheckConstraint(_one_of("activated_on", ACTIVATED_ON), name="activated_on_known"),
     # What a token can carry: VOUCHERS, two bytes each; a carnet's rank is one byte.
     CheckConstraint("number BETWEEN 1 AND 65535", name="number_fits"),
     CheckConstraint("face_cents BETWEEN 1 AND 65535", name="face_fits"),

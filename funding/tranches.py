@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -37,6 +38,10 @@ from ledger.attempts import Act, Answer, perform
 from ledger.journal import must_record
 from ledger.moments import Moment
 from ledger.refusal import Refusal
+
+# What makes an order good: the commitment by which the département holds its own money, or, in a
+# prepaid scheme, the mandat that has paid for it (DOMAIN, correction 1).
+Basis = Literal["commitment", "mandat"]
 
 
 @dataclass(eq=False)
@@ -97,6 +102,7 @@ class OpenTranche(msgspec.Struct, frozen=True):
     territory: tuple[str, ...] = ()
     publics: tuple[str, ...] = ()
     hand_out: HandOutRules = HandOutRules()
+    activated_on: Basis = "commitment"
 
 
 class ChangeShares(msgspec.Struct, frozen=True):
@@ -364,6 +370,7 @@ def _write_tranche(session: Session, request: OpenTranche, act: Act) -> None:
             face_cents=request.face_cents,
             carnet_size=request.carnet_size,
             regularise=request.regularise,
+            activated_on=request.activated_on,
             entry_id=act.id,
             **msgspec.structs.asdict(request.hand_out),
         )

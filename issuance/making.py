@@ -14,7 +14,13 @@ from sqlalchemy.orm import Session
 from issuance import tokens
 from issuance.keys import Signer, check_signs
 from issuance.models import carnet, voucher
-from issuance.orders import OrderImpossible, OrderRow, StockLapsed, stock_gate
+from issuance.orders import (
+    OrderImpossible,
+    OrderRow,
+    StockLapsed,
+    check_goes_on,
+    stock_gate,
+)
 from issuance.processes import cores, pool
 from issuance.serials import Serial, serials_hash
 from issuance.signing import PIECE, Signed, Stamp, sign_piece
@@ -119,16 +125,17 @@ def write_piece(
     """Write a piece of an order, once: writing it again is a replay, and changes nothing.
 
     Its value moves from what is available to what is in stock.  Refused with
-    `signing_key_revoked` and `stock_lapsed`: an order whose key was revoked meanwhile, or whose
-    stock has lapsed, stops where it is.
+    `signing_key_revoked`, `order_cancelled` and `stock_lapsed`: an order whose key was revoked
+    meanwhile, that was cancelled, or whose stock has lapsed, stops where it is.
     """
     act = Act(entry_id(order.act, signed.piece + 1), "make_piece", by, now)
 
     def done() -> None:
-        # Neither a lapse of the stock nor a revocation of the key comes in between.
+        # Neither a lapse of the stock, nor a revocation of the key, nor a cancellation comes in between.
         stock = stock_gate(order.number)
         held = gates.hold(session, [gates.REFERENCE, stock])
         check_signs(session, order.key_id)
+        check_goes_on(session, order.number)
         if held[stock].closed_by is not None:
             raise StockLapsed(order.number)
         book = str(order.tranche)

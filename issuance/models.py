@@ -124,8 +124,35 @@ activation = table(
         primary_key=True,
         autoincrement=False,
     ),
+    # The number of what makes the order good: of the commitment, or of the mandat.
     Column("commitment_number", Words, nullable=False),
     Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False, unique=True),
+    Column("basis", Words, nullable=False, server_default="commitment"),
+    CheckConstraint("basis IN ('commitment', 'mandat')", name="basis_known"),
+)
+
+# What a manager saw and approved before paper was printed; the highest turn of a kind is the one
+# that holds.  Lists are canonical JSON.
+proof_approval = table(
+    "proof_approval",
+    Column(
+        "order_number",
+        Integer,
+        ForeignKey("voucher_order.number"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("kind", Words, primary_key=True),
+    Column("turn", Integer, primary_key=True, autoincrement=False),
+    Column("template", Words, nullable=False),
+    Column("template_version", Integer, nullable=False),
+    Column("template_sha256", Words, nullable=False),
+    Column("publicity", Words, nullable=False),
+    Column("logos", Words, nullable=False),
+    Column("proof_sha256", Words, nullable=False),
+    Column("entry_id", Identifier, ForeignKey("entry.id"), nullable=False, unique=True),
+    CheckConstraint("kind IN ('pdf', 'shop')", name="kind_known"),
+    CheckConstraint("turn >= 0", name="turn_counts"),
 )
 
 desk = table(

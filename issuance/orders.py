@@ -11,16 +11,18 @@ import msgspec
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
+from funding.models import tranche
 from funding.operations import NotFound
 from funding.queries import calendar_in_force
-from funding.tranches import reserve, tranche_row
+from funding.tranches import Basis, reserve, tranche_row
 from issuance.keys import Signer, check_signs
 from issuance.models import activation, numbering, voucher_order
-from issuance.queries import made_of
+from issuance.queries import CANCEL, made_of
 from ledger import gates
 from ledger.attempts import Act, Answer, perform
 from ledger.entries import Right
 from ledger.journal import must_record
+from ledger.models import entry
 from ledger.moments import Moment
 from ledger.refusal import Refusal
 
@@ -54,12 +56,25 @@ class PlaceOrder(msgspec.Struct, frozen=True):
     specimen: bool = False
 
 
-class ActivateOrder(msgspec.Struct, frozen=True):
-    """The commitment number (engagement) under which the département holds the money."""
+@dataclass(eq=False)
+class OrderCancelled(Refusal):
+    """What was not made of this order was given back to its tranche: nothing more is made of it."""
+
+    code = "order_cancelled"
+
+    order: int
+
+
+class ActivateOrder(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The number of what the tranche's orders are good by: a commitment (engagement), or a mandat.
+
+    By its commitment the département holds the money; a mandat pays in advance, in a prepaid scheme.
+    """
 
     id: UUID
     order: int
     commitment_number: str
+    basis: Basis = "commitment"
 
 
 class OrderRow(msgspec.Struct, frozen=True):
@@ -149,9 +164,10 @@ def place_order(
 def activate_order(
     session: Session, request: ActivateOrder, *, by: str, now: Moment
 ) -> Answer:
-    """Make an order's passes good from now on: its commitment number is recorded, once.
+    """Make an order's passes good from now on: what its tranche asks for is recorded, once.
 
-    Refused with `not_found`, `right_used`, `order_impossible`.
+    Of an order that was cancelled, the carnets that had been made become good.  Refused with
+    `not_found`, `right_used`, `order_impossible`.
     """
     act = Act(request.id, "activate_order", by, now)
 
@@ -161,21 +177,29 @@ def activate_order(
         number = request.commitment_number.strip()
         if not number or len(number) > 40:
             raise OrderImpossible("commitment_number")
-        if made_of(session, order.number) != order.carnets:
+        asked = session.scalars(
+            select(tranche.c.activated_on).where(tranche.c.number == order.tranche)
+        ).one()
+        if request.basis != asked:
+            if asked == "mandat":
+                raise OrderImpossible("needs_mandat")
+            raise OrderImpossible("needs_commitment")
+        made = made_of(session, order.number)
+        if not made or (made != order.carnets and not is_cancelled(session, order.number)):
             raise OrderImpossible("not_made")
-        must_record(
-            session,
-            [
-                act.entry(
-                    "order_activated",
-                    {"order": order.number, "commitment_number": number},
-                    right=Right("activate", f"order/{order.number}", 0),
-                )
-            ],
-        )
+        facts = {
+            "basis": asked,
+            "commitment_number": number,
+            "order": order.number,
+        }
+        right = Right("activate", f"order/{order.number}", 0)
+        must_record(session, [act.entry("order_activated", facts, right=right)])
         session.execute(
             insert(activation).values(
-                order_number=order.number, commitment_number=number, entry_id=act.id
+                order_number=order.number,
+                commitment_number=number,
+                basis=asked,
+                entry_id=act.id,
             )
         )
 
@@ -194,6 +218,20 @@ def order_row(session: Session, number: int) -> OrderRow:
     if row is None:
         raise NotFound("order", str(number))
     return OrderRow(*row)
+
+
+def is_cancelled(session: Session, number: int) -> bool:
+    """Tell whether an order was cancelled: by the right that it used up, found by its index."""
+    used = select(entry.c.id).where(
+        entry.c.uses == CANCEL, entry.c.subject == f"order/{number}", entry.c.turn == 0
+    )
+    return session.scalar(used) is not None
+
+
+def check_goes_on(session: Session, number: int) -> None:
+    """Raise `OrderCancelled` for an order of which nothing more is made."""
+    if is_cancelled(session, number):
+        raise OrderCancelled(number)
 
 
 def take_numbers(session: Session, kind: str, count: int) -> int:

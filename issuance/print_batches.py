@@ -3,8 +3,9 @@
 Paper cannot be asked afterwards what it said.  A funder's controller wants to know which emblem
 and which words stood on the carnets that a tranche paid for (Regulations (EU) 1303/2013, article
 115, and 2021/1060, article 50), and a manager which carnets went to which printer.  So each batch
-leaves an entry: the range, the template's version and hash, the publicity block, and the hash of
-the manifest, which lists the hash of each file.  The files are worth money and need not be kept.
+leaves an entry: the range, the template's version and hash, the publicity block, the hashes of the
+logos, and the hash of the manifest, which lists the hash of each file.  The files are worth money
+and need not be kept.  Paper that a person pays with looks as the last proof did (`proofs`).
 
 Batches of an order are numbered without a gap, by the right that each one uses up.
 """
@@ -20,6 +21,7 @@ from sqlalchemy.orm import Session
 from issuance.models import carnet, foreign_carnet
 from issuance.orders import OrderRow, order_row
 from issuance.printed import Kind
+from issuance.proofs import Look, check_approved
 from ledger import canonical, gates
 from ledger.attempts import Act, Answer, perform
 from ledger.entries import Right
@@ -65,6 +67,18 @@ class RecordBatch(msgspec.Struct, frozen=True):
     template_sha256: str
     publicity: tuple[str, ...]
     manifest_sha256: str
+    logos: tuple[str, ...] = ()
+
+    @property
+    def look(self) -> Look:
+        """What stands on each sheet of it."""
+        return Look(
+            self.template,
+            self.template_version,
+            self.template_sha256,
+            self.publicity,
+            self.logos,
+        )
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -104,7 +118,7 @@ def printable(session: Session, order: OrderRow, first: int, last: int) -> None:
 def record_batch(session: Session, request: RecordBatch, *, by: str, now: Moment) -> Answer:
     """Record that a batch was printed; recording it again is a replay, and adds nothing.
 
-    Refused with `not_found`, `carnets_not_of_order`, `order_taken_over`.
+    Refused with `not_found`, `carnets_not_of_order`, `order_taken_over`, `proof_not_approved`.
     """
     act = Act(request.id, "record_print_batch", by, now)
 
@@ -112,6 +126,7 @@ def record_batch(session: Session, request: RecordBatch, *, by: str, now: Moment
         gates.alone(session)
         order = order_row(session, request.order)
         printable(session, order, request.first_carnet, request.last_carnet)
+        check_approved(session, order, request.kind, request.look)
         before = select(func.count()).where(
             entry.c.uses == PRINT, entry.c.subject == _subject(order.number)
         )

@@ -1,7 +1,7 @@
 """Reading what was issued: keys, orders, desks, and where carnets are."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from funding.models import target_public, tranche
 from funding.queries import calendar_in_force
+from funding.tranches import Basis
 from issuance.models import (
     activation,
     carnet,
@@ -31,6 +32,7 @@ from ledger.models import entry, gate
 REPLACEMENT = "hand_out_replaced"
 # The kind of the entry that honours the paper of a former operator: order, making and activation at once.
 TAKEN_OVER = "order_taken_over"
+CANCEL = "cancel"  # the right that a cancellation uses up, once an order
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,10 @@ def listed_orders(session: Session) -> Sequence[tuple[Any, ...]]:
 
 @dataclass(frozen=True)
 class OrderLine:
-    """An order as people follow it: what was asked, how many carnets are made, whether they are good."""
+    """An order as people follow it: what was asked, how many carnets are made, whether they are good.
+
+    `given_up` are the carnets that were not made when it was cancelled, and never will be.
+    """
 
     number: int
     tranche: str
@@ -118,6 +123,8 @@ class OrderLine:
     commitment_number: str | None
     replacement: bool
     taken_over: bool
+    activated_on: Basis
+    given_up: int = 0
 
     @property
     def last_carnet(self) -> int:
@@ -129,7 +136,12 @@ class OrderLine:
         """What its passes are worth in all: nothing for specimens; nothing more for a replacement, counted already."""
         if self.specimen or self.replacement:
             return 0
-        return self.carnets * self.carnet_size * self.face_cents
+        return (self.carnets - self.given_up) * self.carnet_size * self.face_cents
+
+    @property
+    def is_made(self) -> bool:
+        """Whether there is something of it, and nothing more to make."""
+        return 0 < self.made == self.carnets - self.given_up
 
 
 def order_lines(session: Session, number: int | None = None) -> list[OrderLine]:
@@ -151,12 +163,22 @@ def order_lines(session: Session, number: int | None = None) -> list[OrderLine]:
         activation.c.commitment_number,
         entry.c.kind == REPLACEMENT,
         entry.c.kind == TAKEN_OVER,
+        tranche.c.activated_on,
     ).order_by(voucher_order.c.number.desc())
     if number is None:
         chosen = chosen.where(entry.c.kind != REPLACEMENT)
     else:
         chosen = chosen.where(voucher_order.c.number == number)
-    return [OrderLine(*row) for row in session.execute(chosen)]
+    given_up = carnets_given_up(session)
+    lines = [OrderLine(*row) for row in session.execute(chosen)]
+    return [replace(line, given_up=given_up.get(line.number, 0)) for line in lines]
+
+
+def carnets_given_up(session: Session) -> dict[int, int]:
+    """Return how many carnets were not made of each order that was cancelled; such orders are few."""
+    bodies = session.scalars(select(entry.c.body).where(entry.c.uses == CANCEL))
+    told = (canonical.decode(body)["facts"] for body in bodies)
+    return {facts["order"]: facts["carnets_not_made"] for facts in told}
 
 
 class NotActive(NamedTuple):
@@ -167,14 +189,20 @@ class NotActive(NamedTuple):
 
 
 def not_active(session: Session) -> list[NotActive]:
-    """Return the orders that wait for their commitment number; counts nothing, whatever their size."""
+    """Return the orders that wait for the number that makes them good; counts nothing, whatever their size.
+
+    Not those that were cancelled before anything was made of them.
+    """
+    given_up = carnets_given_up(session)
     rows = session.execute(
-        select(voucher_order.c.number, voucher_order.c.tranche)
+        select(voucher_order.c.number, voucher_order.c.tranche, voucher_order.c.carnets)
         .outerjoin(activation, activation.c.order_number == voucher_order.c.number)
         .where(activation.c.order_number.is_(None), ~voucher_order.c.specimen)
         .order_by(voucher_order.c.number)
     )
-    return [NotActive(*row) for row in rows]
+    return [
+        NotActive(number, of) for number, of, count in rows if given_up.get(number) != count
+    ]
 
 
 def made_of(session: Session, order: int) -> int:

@@ -27,6 +27,7 @@ class NewPaper(NamedTuple):
 
     order: OrderRow
     commitment_number: str
+    basis: str
     serials: list[str]
 
 
@@ -38,8 +39,10 @@ def number_paper(
     Refused with `signing_key_revoked`.
     """
     check_signs(session, signer.voucher_key_id)
-    commitment_number = session.scalars(
-        select(activation.c.commitment_number).where(activation.c.order_number == of.number)
+    commitment_number, basis = session.execute(
+        select(activation.c.commitment_number, activation.c.basis).where(
+            activation.c.order_number == of.number
+        )
     ).one()
     order = OrderRow(
         number=take_numbers(session, "order", 1),
@@ -55,7 +58,7 @@ def number_paper(
     )
     ranks = range(1, count + 1)
     serials = [str(Serial(signer.departement, order.first_carnet, r)) for r in ranks]
-    return NewPaper(order, commitment_number, serials)
+    return NewPaper(order, commitment_number, basis, serials)
 
 
 def write_paper(session: Session, paper: NewPaper, *, signer: Signer) -> None:
@@ -71,6 +74,7 @@ def write_paper(session: Session, paper: NewPaper, *, signer: Signer) -> None:
         insert(activation).values(
             order_number=order.number,
             commitment_number=paper.commitment_number,
+            basis=paper.basis,
             entry_id=order.act,
         )
     )

@@ -27,7 +27,7 @@ from funding import queries as funds
 from funding.queries import FunderPart
 from funding.tranches import TrancheRow
 from issuance.models import activation, handed_out, voucher, voucher_order
-from issuance.queries import REPLACEMENT
+from issuance.queries import REPLACEMENT, carnets_given_up
 from ledger import canonical
 from ledger import queries as books
 from ledger.models import entry, log_leaf
@@ -386,15 +386,17 @@ def _sites(
 
 
 def _active(session: Session, numbers: Collection[int], view: _View) -> dict[int, int]:
-    """Count the passes of the orders whose commitment number was recorded by then, by tranche.
+    """Count the passes of the orders that had become active by then, by tranche.
 
-    Passes that replace others are not counted again, nor misprints that were voided.
+    Passes that replace others are not counted again, nor misprints that were voided, nor what a
+    cancelled order never had.
     """
     chosen = (
         select(
             voucher_order.c.number,
             voucher_order.c.tranche,
-            voucher_order.c.carnets * voucher_order.c.carnet_size,
+            voucher_order.c.carnets,
+            voucher_order.c.carnet_size,
         )
         .join(activation, activation.c.order_number == voucher_order.c.number)
         .join(entry, entry.c.id == activation.c.entry_id)
@@ -408,9 +410,10 @@ def _active(session: Session, numbers: Collection[int], view: _View) -> dict[int
     )
     if view.as_of is not None:
         chosen = chosen.where(entry.c.occurred_on <= view.as_of)
-    voided, found = _voided(session, view), Counter[int]()
-    for number, of, count in session.execute(chosen):
-        found[of] += count - voided[number]
+    given_up, voided = carnets_given_up(session), _voided(session, view)
+    found = Counter[int]()
+    for number, of, carnets, size in session.execute(chosen):
+        found[of] += (carnets - given_up.get(number, 0)) * size - voided[number]
     return found
 
 

@@ -205,6 +205,7 @@ def _summary(
 ) -> Entry:
     order = paper.order
     facts = {
+        "basis": paper.basis,
         "carnet_size": order.carnet_size,
         "carnets": order.carnets,
         "commitment_number": paper.commitment_number,

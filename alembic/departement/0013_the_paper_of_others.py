@@ -3,7 +3,7 @@
 from app.migrating import forbid_changes, grant, run_sql
 
 revision = "0013"
-down_revision = "0011"
+down_revision = "0012"
 
 GRANTS = {
     "foreign_carnet": {"app": "SELECT, INSERT", "sequencer": "SELECT"},

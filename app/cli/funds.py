@@ -271,6 +271,13 @@ _SHARES = click.option(
     is_flag=True,
     help=_("Permet de remettre des pass dans les lieux."),
 )
+@click.option(
+    "--activated-on",
+    type=click.Choice(["commitment", "mandat"]),
+    default="commitment",
+    show_default=True,
+    help=_("Ce qui rend une commande valable : un engagement, ou un mandat payé d'avance."),
+)
 @with_place
 def open_tranche_(place: Place, code: str, **options: Any) -> None:
     """Open a tranche."""
@@ -291,6 +298,7 @@ def open_tranche_(place: Place, code: str, **options: Any) -> None:
         hand_out=HandOutRules(
             **{name: options[name] for name in HandOutRules.__struct_fields__}
         ),
+        activated_on=options["activated_on"],
     )
     with place.begin() as session:
         answer = open_tranche(session, request, by=BY, now=place.now)

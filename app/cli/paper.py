@@ -1,5 +1,6 @@
 """Commands about paper: orders, carnets, desks, hand-outs."""
 
+from importlib import import_module
 from typing import Any, get_args
 
 import click
@@ -8,7 +9,9 @@ from msgspec.structs import astuple
 from app.cli.carnets import carnet_of
 from app.cli.frame import BY, DAY, Place, _, as_json, conclude, must, print_rows, with_place
 from app.cli.taking_over import list_covers, take_over_
+from app.mail.desks import tell_active, tell_delivered
 from issuance import queries
+from issuance.cancelling import CancelOrder, cancel_order
 from issuance.desks import Deliver, OpenDesk, deliver, open_desk
 from issuance.hand_outs import HandOut
 from issuance.holders import Holder
@@ -27,8 +30,26 @@ from ledger.attempts import Answer
 from ledger.identifiers import new_id
 from redemption.hand_out import hand_out
 
+# What sets sheets is imported when it is asked for: other commands start sooner.
+SET_SHEETS = ("proof", "approve")
 
-@click.group(help=_("Les commandes de carnets."))
+
+class _Orders(click.Group):
+    """A group of which some commands are in a module of their own."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the words, those of the other module too."""
+        return sorted([*super().list_commands(ctx), *SET_SHEETS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of a word; None for another word."""
+        if cmd_name not in SET_SHEETS:
+            return super().get_command(ctx, cmd_name)
+        found = import_module("app.cli.proof").COMMANDS
+        return {command.name: command for command in found}.get(cmd_name)
+
+
+@click.group(cls=_Orders, help=_("Les commandes de carnets."))
 def order() -> None:
     """Hold the commands about orders together."""
 
@@ -81,17 +102,52 @@ def _make(place: Place, number: int) -> None:
 
 
 @order.command(
-    "activate", help=_("Enregistre le numéro d'engagement : les pass deviennent valables.")
+    "activate",
+    help=_(
+        "Enregistre le numéro d'engagement, ou de mandat : les pass deviennent valables."
+    ),
 )
 @click.argument("number", type=int)
-@click.option("--commitment", required=True, help=_("Le numéro d'engagement."))
+@click.option("--commitment", help=_("Le numéro d'engagement."))
+@click.option("--mandat", help=_("Le numéro de mandat, pour une tranche payée d'avance."))
 @with_place
-def activate(place: Place, number: int, commitment: str) -> None:
-    """Record the commitment number."""
-    request = ActivateOrder(new_id(), number, commitment)
+def activate(place: Place, number: int, commitment: str | None, mandat: str | None) -> None:
+    """Record what makes an order good, and write to the desks that hold its carnets."""
+    if (commitment is None) == (mandat is None):
+        raise click.UsageError(_("Donnez --commitment, ou --mandat."))
+    request = (
+        ActivateOrder(new_id(), number, mandat, "mandat")
+        if mandat is not None
+        else ActivateOrder(new_id(), number, commitment or "")
+    )
     with place.begin() as session:
         answer = activate_order(session, request, by=BY, now=place.now)
+        told = tell_active(session, place.instance, answer, now=place.now)
     conclude(answer, "Commande {number} active.", number=number)
+    _tell_told(told)
+
+
+def _tell_told(told: int) -> None:
+    if told:
+        click.echo(_("Personnes des guichets prévenues par e-mail : {told}.", told=told))
+
+
+@order.command(
+    "cancel", help=_("Annule ce qui n'est pas encore fabriqué : son argent est rendu.")
+)
+@click.argument("number", type=int)
+@with_place
+def cancel(place: Place, number: int) -> None:
+    """Cancel what is not made of an order."""
+    with place.begin() as session:
+        answer = cancel_order(session, CancelOrder(new_id(), number), by=BY, now=place.now)
+    conclude(
+        answer,
+        "Commande {number} annulée : {carnets} carnets ne seront pas fabriqués, {released} rendus à la tranche.",
+        number=number,
+        carnets=answer.facts.get("carnets_not_made"),
+        released_cents=answer.facts.get("released_cents"),
+    )
 
 
 @order.command("list", help=_("Liste les commandes."))
@@ -166,6 +222,7 @@ def deliver_(place: Place, code: str, first: str, last: str) -> None:
         from_, to = (carnet_of(session, place, typed) for typed in (first, last))
         request = Deliver(new_id(), code, from_, to)
         answer = deliver(session, request, by=BY, now=place.now)
+        told = tell_delivered(session, place.instance, answer, now=place.now)
     conclude(
         answer,
         "Carnets {first} à {last} livrés au guichet {code}.",
@@ -173,6 +230,7 @@ def deliver_(place: Place, code: str, first: str, last: str) -> None:
         last=last,
         code=code,
     )
+    _tell_told(told)
 
 
 @desk.command("list", help=_("Liste les guichets."))

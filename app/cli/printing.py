@@ -1,6 +1,8 @@
 """The command that prints: sheets, files for a print shop, pages for a telephone; each batch leaves an entry."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -11,7 +13,29 @@ from app.printing.content import read_logos
 from app.printing.printing import Asked, prepare, printing, record
 from issuance.printed import Kind
 
+R = TypeVar("R")
+
 _folder = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+def with_look(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command what decides how carnets look: `logos`, `near` and `template`."""
+    for option in (
+        click.option("--template", type=_folder, help=_("Un autre modèle que les nôtres.")),
+        click.option(
+            "--near",
+            help=_("La commune du guichet : ses lieux les plus proches sont imprimés."),
+        ),
+        click.option(
+            "--logos",
+            type=_folder,
+            help=_(
+                "Un dossier de logos, SVG ou PNG : chaque fichier porte le nom de l'organisme."
+            ),
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @click.command(
@@ -34,15 +58,7 @@ _folder = click.Path(exists=True, file_okay=False, path_type=Path)
     show_default=True,
     help=_("Des feuilles A4, des fichiers pour un imprimeur, ou des pages de téléphone."),
 )
-@click.option(
-    "--logos",
-    type=_folder,
-    help=_("Un dossier de logos, SVG ou PNG : chaque fichier porte le nom de l'organisme."),
-)
-@click.option(
-    "--near", help=_("La commune du guichet : ses lieux les plus proches sont imprimés.")
-)
-@click.option("--template", type=_folder, help=_("Un autre modèle que les nôtres."))
+@with_look
 @with_place
 def print_(
     place: Place,

@@ -61,6 +61,7 @@ TOLD_AGAIN: dict[str, tuple[str, ...]] = {
     "voucher_order": ("number",),
     "activation": ("order_number",),
     "transfer": ("number",),
+    "proof_approval": ("order_number", "kind", "turn"),
 }
 # Of these only the kind of the entry is looked at here: the audit derives the rest.
 OF_KIND = {
@@ -197,7 +198,9 @@ class _Told:
         number = self._numbers[f["code"]] = f["number"]
         names = ("code", "programme", "call", "face_cents", "carnet_size", "regularise")
         rules = msgspec.structs.asdict(HandOutRules()) | f.get("hand_out", {})
-        self._add("tranche", (number,), by, **{name: f[name] for name in names}, **rules)
+        told = {name: f[name] for name in names}
+        told["activated_on"] = f.get("activated_on", "commitment")
+        self._add("tranche", (number,), by, **told, **rules)
         budget = {"envelope_cents": f["envelope_cents"], "reserved_cents": 0}
         self._add("tranche_budget", (number,), {}, **budget)
         for area in f["territory"]:
@@ -308,8 +311,23 @@ class _Told:
         self.covers[f["order"]] = (f["operator"], f["labels_sha256"])
 
     def _order_activated(self, f: Row, by: Row, _day: str) -> None:
-        number = f["commitment_number"]
-        self._add("activation", (f["order"],), by, commitment_number=number)
+        told = {
+            "basis": f.get("basis", "commitment"),
+            "commitment_number": f["commitment_number"],
+        }
+        self._add("activation", (f["order"],), by, **told)
+
+    def _order_cancelled(self, f: Row, _by: Row, _day: str) -> None:
+        self.rows["tranche_budget"][(f["tranche"],)]["reserved_cents"] -= f[
+            "released_cents"
+        ]
+
+    def _proof_approved(self, f: Row, by: Row, _day: str) -> None:
+        turn = self._version("proof", f["order"], f["kind"]) - 1
+        names = ("template", "template_version", "template_sha256", "proof_sha256")
+        lists = {n: canonical.encode(f[n]).decode() for n in ("publicity", "logos")}
+        told = {name: f[name] for name in names} | lists
+        self._add("proof_approval", (f["order"], f["kind"], turn), by, **told)
 
     def _transfer_sent(self, f: Row, by: Row, _day: str) -> None:
         told = {"from_desk": f["from"], "to_desk": f["to"], "carnets": f["count"]}
@@ -324,6 +342,6 @@ _KINDS = {
     "call_opened", "convention_signed", "convention_extended", "programme_started", "programme_suspended",
     "tranche_opened", "calendar_amended", "shares_changed", "desk_opened", "site_kept", "accredited",
     "accreditation_ended", "workshop_opened", "keys_made", "log_key_made", "log_key_ended", "policy_set",
-    "order_placed", "order_activated", "hand_out_replaced", "order_taken_over", "transfer_sent",
-    "misprints_voided",
+    "order_placed", "order_activated", "hand_out_replaced", "order_taken_over", "order_cancelled",
+    "proof_approved", "transfer_sent", "misprints_voided",
 }  # fmt: skip

@@ -55,6 +55,7 @@ TOLD: dict[str, tuple[str, ...]] = {
     "witness_policy": (),
     "voucher_order": (),
     "activation": (),
+    "proof_approval": (),
     "carnet": (),
     "voucher": ("token_digest", "code_digest"),
     "foreign_carnet": (),
@@ -107,6 +108,7 @@ AMENDING = (
     "accreditation_ended",
     "order_placed",
     "order_taken_over",
+    "order_cancelled",
     "misprints_voided",
 )
 

@@ -591,6 +591,8 @@ MOVES = {
     "stock_counted",
     "misprints_voided",
     "voided",
+    "proof_approved",
+    "order_cancelled",
 }
 # What the files of reference repeat from the journal, for whoever reads it.
 # fmt: off
@@ -600,7 +602,8 @@ REFERENCE = {
     "calendar_amended": "tranches", "shares_changed": "tranches", "order_placed": "orders",
     "order_activated": "orders", "hand_out_replaced": "orders", "vouchers_made": "serials", "desk_opened": "prescribers",
     "site_kept": "sites", "accredited": "accreditations", "accreditation_ended": "accreditations",
-    "print_batch_made": "orders", "order_taken_over": "orders",
+    "print_batch_made": "orders", "proof_approved": "orders", "order_cancelled": "orders",
+    "order_taken_over": "orders",
     "keys_made": "keys", "key_revoked": "keys", "log_key_made": "keys", "log_key_ended": "keys",
 }
 # fmt: on
@@ -617,7 +620,10 @@ class Order:
             told["carnet_size"],
         )
         self.face, self.specimen, self.active = told["face_cents"], told["specimen"], False
-        self.replaces, self.foreign, self.voided = "replaces" in told, "operator" in told, 0
+        self.replaces, self.foreign = "replaces" in told, "operator" in told
+        self.voided, self.cancelled = 0, False
+        # What was seen and approved before paper was printed, by kind of paper.
+        self.proofs: dict[str, list[Any]] = {}
         count = self.carnets * self.size
         self.state, self.spends = bytearray(count), bytearray(count)
         self.spent_at, self.given_at, self.segment = (
@@ -662,6 +668,12 @@ class Segment:
         weights = [weight for _, _, weight in self.shares]
         whole, after = sum(weights), sum(weights[place + 1 :])
         return cents * (after + weights[place]) // whole - cents * after // whole
+
+
+def look(f: Facts) -> list[Any]:
+    """Return what stands on a sheet beside its passes, as a proof or a print batch tells it."""
+    names = ("template", "template_version", "template_sha256", "publicity")
+    return [*(f[name] for name in names), f.get("logos", [])]
 
 
 def arranged(shares: list[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
@@ -1034,6 +1046,8 @@ class Replay:
             raise Wrong("made_by_revoked_key")
         if "stock" in order.lapsed:
             raise Wrong("made_after_lapse")
+        if order.cancelled:
+            raise Wrong("made_after_cancel")
         self._list(
             f, [order.serial(self.departement, place) for place in range(first, end)]
         )
@@ -1052,9 +1066,35 @@ class Replay:
     def _on_order_activated(self, e: Facts, f: Facts) -> None:
         order = self.orders[f["order"]]
         self._be(e, None, None, 0, ["activate", f"order/{order.number}", 0])
-        if not all(order.state):
+        if not (any(order.state) if order.cancelled else all(order.state)):
             raise Wrong("active_too_early")
+        # Before tranches said which number they ask for, all asked for that of the commitment.
+        asked = order.tranche.told.get("activated_on", "commitment")
+        if f.get("basis", "commitment") != asked or not f["commitment_number"]:
+            raise Wrong("active_otherwise", basis=asked)
         order.active, order.active_on = True, e["on"]
+
+    def _on_order_cancelled(self, e: Facts, f: Facts) -> None:
+        """What is not made goes back to the tranche, and is never made."""
+        order = self.orders[f["order"]]
+        self._be(e, None, None, 0, ["cancel", f"order/{order.number}", 0])
+        left = order.state.count(0)
+        cents = 0 if order.specimen else left * order.face
+        told = (order.tranche.told["number"], left // order.size, cents)
+        if (f["tranche"], f["carnets_not_made"], f["released_cents"]) != told or not left:
+            raise Wrong("cancels_other")
+        self.reserved[f["tranche"]] -= cents
+        order.cancelled = True
+
+    def _on_proof_approved(self, e: Facts, f: Facts) -> None:
+        order, kind = self.orders[f["order"]], f["kind"]
+        uses, subject, turn = e["right"]
+        self._be(e, None, None, 0, ["approve_proof", f"order/{order.number}/{kind}", turn])
+        if turn and (uses, subject, turn - 1) not in self.rights:
+            raise Wrong("right_early")
+        if kind not in ("pdf", "shop") or order.specimen or order.replaces:
+            raise Wrong("approves_other")
+        order.proofs[kind] = look(f)
 
     def _on_print_batch_made(self, e: Facts, f: Facts) -> None:
         order, turn = self.orders[f["order"]], f["batch"] - 1
@@ -1069,6 +1109,10 @@ class Replay:
             order.state[place] for place in places
         ):
             raise Wrong("prints_other")
+        # Of specimens and of what replaces a lost carnet, and on a telephone, nobody approves a proof.
+        free = f["kind"] == "phone" or order.specimen or order.replaces
+        if not free and order.proofs.get(f["kind"]) != look(f):
+            raise Wrong("prints_unapproved")
 
     def _on_desk_opened(self, e: Facts, f: Facts) -> None:
         self.desks[unique(f["code"], self.desks)] = f["programmes"]
@@ -1583,7 +1627,7 @@ class Replay:
         used, envelope = held["due"] + held["paid"], -held["committed"]
         return {
             "active": sum(
-                len(o.state) - o.voided
+                len(o.state) - o.voided - (o.state.count(0) if o.cancelled else 0)
                 for o in self.orders.values()
                 if o.tranche.told is told and o.active and not o.specimen and not o.replaces
             ),
@@ -2449,6 +2493,11 @@ SENTENCES = {
     "made_by_revoked_key": ("fabrique des pass d'une commande dont la clé était révoquée", "makes passes of an order whose key was revoked"),
     "other_passes": ("ne porte pas sur les {n} pass que donne le rejeu", "is not about the {n} passes that the replay gives"),
     "active_too_early": ("active une commande qui n'est pas toute fabriquée", "activates an order that is not wholly made"),
+    "active_otherwise": ("active une commande par autre chose que ce que demande sa tranche ({basis})", "activates an order by something else than its tranche asks for ({basis})"),
+    "made_after_cancel": ("fabrique des pass d'une commande annulée", "makes passes of an order that was cancelled"),
+    "cancels_other": ("annule autre chose que ce qui restait à fabriquer de la commande", "cancels something else than what was left to make of the order"),
+    "approves_other": ("approuve une épreuve dont personne n'a besoin", "approves a proof that nobody needs"),
+    "prints_unapproved": ("imprime des carnets autrement que sur la dernière épreuve approuvée", "prints carnets otherwise than on the last proof that was approved"),
     "prints_other": ("imprime des carnets d'une autre commande, ou pas encore fabriqués", "prints carnets of another order, or not made yet"),
     "on_the_way": ("livre des carnets qui sont en chemin", "delivers carnets that are on the way"),
     "odd_ranges": ("a des plages de carnets qui ne se suivent pas", "has ranges of carnets that do not follow one another"),

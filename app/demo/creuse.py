@@ -17,6 +17,10 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from app.instance import Instance
+from app.printing import templates
+from app.printing.content import Logos
+from app.printing.printing import Asked
+from app.printing.proof import approval, prepare_proof, proof_pdf
 from funding import operations as funds
 from funding.allocation import Funder
 from funding.hand_out_rules import HandOutRules
@@ -33,6 +37,7 @@ from issuance.orders import (
     place_order,
 )
 from issuance.paper import printed_passes
+from issuance.proofs import approve_proof
 from ledger.attempts import Answer
 from ledger.log_keys import NewLogKey, new_log_key
 from ledger.moments import Moment
@@ -186,7 +191,7 @@ def _order(
     *,
     specimen: bool = False,
 ) -> None:
-    """Order, make, activate and share out carnets among the desks."""
+    """Order, make, approve the proof, activate and share out carnets among the desks."""
     now = story.at(day)
     host = story.instance.departement(CODE).host
     placed = PlaceOrder(story.id(), tranche, carnets, specimen)
@@ -198,6 +203,7 @@ def _order(
     story.urls |= {str(p.serial): p.url for p in passes}
     if specimen:
         return
+    _approve(story, session, order.number, now)
     active = ActivateOrder(story.id(), order.number, f"ENG-{day.year}-{order.number:04d}")
     _done(activate_order(session, active, by=BY, now=now))
     per_desk = carnets // len(DESKS)
@@ -209,6 +215,15 @@ def _order(
             start = (number - order.first_carnet) * order.carnet_size
             serials = [str(p.serial) for p in passes[start : start + order.carnet_size]]
             story.carnets[f"{tranche}/{code}"].append(serials)
+
+
+def _approve(story: Story, session: Session, number: int, now: Moment) -> None:
+    """Look at the proof of an order, and find it good."""
+    asked = Asked(number, None, None, templates.own("pdf"), Logos({}, {}), None)
+    place = story.instance.departement(CODE)
+    prepared = prepare_proof(session, asked, place, phone=None, now=now)
+    good = approval(prepared, proof_pdf(prepared), which=story.id())
+    _done(approve_proof(session, good, by=BY, now=now))
 
 
 def _live(story: Story) -> None:

@@ -31,6 +31,7 @@ from app.spreadsheets import csv_text
 from funding import queries as funds
 from funding.operations import NotFound
 from funding.tranches import Calendar
+from issuance.at_desks import Lot, lots_at
 from issuance.given import given
 from issuance.queries import not_active
 from issuance.quotas import quotas
@@ -65,7 +66,11 @@ class Departement(Controller):
         tranches: list[Reconciliation] = []
         if visitor_of(request).may(Action.SEE_TRANCHES):
             todo, tranches = _what_waits(request, departement)
-        return page(request, "home_signed_in.html", todo=todo, tranches=tranches)
+        lots: list[Lot] = []
+        if visitor_of(request).may(Action.HAND_OUT):
+            with reading(request) as session:
+                lots = lots_at(session, visitor_of(request).desks)
+        return page(request, "home_signed_in.html", todo=todo, tranches=tranches, lots=lots)
 
     @get("/tranches", opt={"door": Action.SEE_TRANCHES}, sync_to_thread=True)
     def tranches(self, request: Asked) -> Response[str]:

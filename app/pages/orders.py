@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath
 from sqlalchemy.orm import Session
 
 from app.errors import language_of
+from app.mail.desks import tell_active
 from app.pages.frame import (
     Answer,
     Asked,
@@ -22,11 +23,18 @@ from app.pages.frame import (
     number_of,
     page,
     reading,
+    sentence,
     serving_of,
     visitor_of,
 )
+from app.pages.order_steps import Life, life_of
 from app.pages.visitors import NoSuchRoom
 from app.people.roles import Action
+from app.printing import templates
+from app.printing.content import Logos
+from app.printing.printing import Asked as Printed
+from app.printing.printing import Prepared
+from app.printing.proof import prepare_proof, what_it_says
 from app.works.asking import Work, unfinished
 from app.works.order_making import KIND, ask_making
 from funding.queries import TrancheLeft, tranches_with_money_left
@@ -48,6 +56,10 @@ from issuance.queries import (
 )
 from ledger.attempts import Answer as Told
 from ledger.moments import Moment
+from ledger.refusal import Refusal
+
+# A server has no folder of logos: whoever prints with some approves their proof by a command.
+NO_LOGOS = Logos({}, {})
 
 Step = Literal[
     "making",
@@ -59,6 +71,7 @@ Step = Literal[
     "active",
     "replacement",
     "taken_over",
+    "cancelled",
 ]
 
 
@@ -79,7 +92,9 @@ class Shown:
             return "replacement"
         if self.line.taken_over:
             return "taken_over"
-        if self.line.made < self.line.carnets:
+        if self.line.given_up and not self.line.made:
+            return "cancelled"
+        if not self.line.is_made:
             if self.work is not None:
                 return "making"
             return "revoked" if self.revoked else "lapsed" if self.lapsed else "unmade"
@@ -144,7 +159,8 @@ class Orders(Controller):
     @get("/{number:int}", opt={"door": Action.SEE_ORDERS}, sync_to_thread=True)
     def order(self, number: FromPath[int], request: Asked) -> Response[str]:
         """One order: what it is, what it waits for, what to do next."""
-        return page(request, "order.html", typed={}, order=_one(request, number))
+        order = one_order(request, number)
+        return page(request, "order.html", typed={}, **about(request, order))
 
     @post("/{number:int}/fabrication", opt={"door": Action.ORDER})
     async def make(
@@ -152,7 +168,7 @@ class Orders(Controller):
     ) -> Answer:
         """Have what is missing of an order made, where its making had stopped."""
         which = act_id(await form_of(request))
-        order = await asyncio.to_thread(_one, request, number, Action.ORDER)
+        order = await asyncio.to_thread(one_order, request, number, Action.ORDER)
         by = str(visitor_of(request).session.person)
         if order.work is not None:
             return go(f"/{departement}/travaux/{order.work.id}")
@@ -172,19 +188,25 @@ class Orders(Controller):
     ) -> Answer:
         """Record the commitment number of an order: its passes are good from now on."""
         fields = await form_of(request)
-        order = await asyncio.to_thread(_one, request, number, Action.ACTIVATE_ORDER)
-        by = str(visitor_of(request).session.person)
-        typed = fields.get("commitment", "")
-        asked = ActivateOrder(act_id(fields), number, typed)
+        order = await asyncio.to_thread(one_order, request, number, Action.ACTIVATE_ORDER)
+        by, instance = str(visitor_of(request).session.person), serving_of(request).instance
+        typed, basis = fields.get("commitment", ""), order.line.activated_on
+        asked = ActivateOrder(act_id(fields), number, typed, basis)
         if not typed:
-            told = language_of(request).refusal("commitment_needed")
-            return _not_active(request, order, fields, told)
-        answer = await acting(
-            request, lambda session, now: activate_order(session, asked, by=by, now=now)
-        )
+            said = language_of(request).refusal(
+                "mandat_needed" if basis == "mandat" else "commitment_needed"
+            )
+            return await _not_active(request, order, fields, said)
+
+        def activated(session: Session, now: Moment) -> Told:
+            answer = activate_order(session, asked, by=by, now=now)
+            tell_active(session, instance, answer, now=now)
+            return answer
+
+        answer = await acting(request, activated)
         if not answer.accepted:
-            told = language_of(request).refusal(answer.code, answer.facts)
-            return _not_active(request, order, fields, told)
+            said = language_of(request).refusal(answer.code, answer.facts)
+            return await _not_active(request, order, fields, said)
         return go(f"/{departement}/commandes/{number}", done="order_active")
 
 
@@ -197,10 +219,51 @@ def _wrong(
     return again(request, "order_new.html", errors, typed=typed, tranches=tranches)
 
 
-def _not_active(
-    request: Asked, order: Shown, typed: dict[str, str], told: str
+async def _not_active(
+    request: Asked, order: Shown, typed: dict[str, str], said: str
 ) -> Response[str]:
-    return again(request, "order.html", {"commitment": told}, typed=typed, order=order)
+    told = await asyncio.to_thread(about, request, order)
+    return again(request, "order.html", {"commitment": said}, typed=typed, **told)
+
+
+def about(request: Asked, order: Shown) -> dict[str, Any]:
+    """Return what the page of an order shows of it: where it is, and what its proof would say now."""
+    life, says = None, ""
+    if order.step != "replacement":
+        with reading(request) as session:
+            life = life_of(session, order.line)
+    if life is not None and may_approve(request, order, life):
+        try:
+            says = what_it_says(proof_of(request, order.line.number))
+        except Refusal as no:
+            says = ""
+            return {
+                "order": order,
+                "life": life,
+                "says": says,
+                "no_proof": sentence(request, no),
+            }
+    return {"order": order, "life": life, "says": says, "no_proof": ""}
+
+
+def may_approve(request: Asked, order: Shown, life: Life) -> bool:
+    """Tell whether this visitor is asked for a proof of this order: nobody looked at one yet."""
+    waits = order.step not in ("specimen", "cancelled") and not life.has("proof")
+    return waits and visitor_of(request).sees(Action.ORDER, order.line.programme)
+
+
+def proof_of(request: Asked, number: int) -> Prepared:
+    """Read what the proof of an order would say now, on our own sheets and without logos."""
+    code, instance = request.path_params["departement"], serving_of(request).instance
+    asked = Printed(number, None, None, templates.own("pdf"), NO_LOGOS, None)
+    with reading(request) as session:
+        return prepare_proof(
+            session,
+            asked,
+            instance.departement(code),
+            phone=instance.settings.phone(code),
+            now=now_of(request),
+        )
 
 
 def _offered(request: Asked) -> list[TrancheLeft]:
@@ -234,7 +297,7 @@ def _shown(
     ]
 
 
-def _one(request: Asked, number: int, action: Action = Action.SEE_ORDERS) -> Shown:
+def one_order(request: Asked, number: int, action: Action = Action.SEE_ORDERS) -> Shown:
     """Return an order of which this visitor may do this, or raise `NoSuchRoom`."""
     with reading(request) as session:
         found = _shown(session, request, number, action)

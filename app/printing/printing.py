@@ -5,12 +5,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy.orm import Session
 
 from app.printing import batch
-from app.printing.batch import Folder, Plan
+from app.printing.batch import Folder, Passes, Plan
 from app.printing.content import Content, Logos, content
 from app.printing.documents import File, as_told, qr_file, told
 from app.printing.publicity import EMBLEM
@@ -21,7 +20,9 @@ from issuance.orders import OrderRow, order_row
 from issuance.paper import printed_passes
 from issuance.print_batches import RecordBatch, printable, record_batch
 from issuance.printed import PrintedPass
+from issuance.proofs import Look, check_approved
 from issuance.serials import Serial
+from issuance.tokens import DIGITS
 from issuance.words import words_of
 from ledger.attempts import Answer
 from ledger.identifiers import new_id
@@ -45,23 +46,52 @@ class Asked:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A batch about to be made: its order, its plan, and the keys that sign its passes."""
+    """A batch about to be made: its order, its plan, and what makes the passes of some carnets."""
 
     order: OrderRow
     plan: Plan
     asked: Asked
-    signer: Signer
-    host: str
+    passes: Passes
 
-    def passes(self, carnets: Sequence[int]) -> tuple[tuple[PrintedPass, ...], ...]:
-        """Sign the passes of these carnets, side by side; each is worth money."""
-        first = carnets[0] - self.order.first_carnet
-        made = printed_passes(
-            self.order, self.signer, self.host, first=first, count=len(carnets)
-        )
-        several = list(made)
-        size = self.order.carnet_size
+
+def signed(order: OrderRow, signer: Signer, host: str) -> Passes:
+    """Return what signs the passes of carnets, side by side; each is worth money."""
+
+    def passes(carnets: Sequence[int]) -> tuple[tuple[PrintedPass, ...], ...]:
+        first = carnets[0] - order.first_carnet
+        several = list(printed_passes(order, signer, host, first=first, count=len(carnets)))
+        size = order.carnet_size
         return tuple(tuple(several[n : n + size]) for n in range(0, len(several), size))
+
+    return passes
+
+
+def void(plan: Plan, host: str) -> Passes:
+    """Return what makes passes that are worth nothing: no key and no real code is in them."""
+    token = f"HTTPS://{host}/V/{'1' * DIGITS}"
+    code = f"{plan.departement} 0000 0000 0000 0"
+
+    def passes(carnets: Sequence[int]) -> tuple[tuple[PrintedPass, ...], ...]:
+        return tuple(
+            tuple(
+                PrintedPass(Serial(plan.departement, number, rank), token, code)
+                for rank in plan.ranks
+            )
+            for number in carnets
+        )
+
+    return passes
+
+
+def look_of(plan: Plan) -> Look:
+    """Return what stands on each sheet of a batch."""
+    return Look(
+        plan.template,
+        plan.template_version,
+        plan.template_sha256,
+        tuple(block.named for block in plan.content.publicity),
+        tuple(plan.logos.values()),
+    )
 
 
 def prepare(
@@ -76,21 +106,13 @@ def prepare(
     """Read what the carnets say, and check that the template says what their funders ask; only reads.
 
     Raises `NotFound`, `NotInOrder`, `KeysLocked`, `SigningKeyRevoked`, `TemplateWrong`,
-    `EuBlockMissing`, `EuBlockSmaller`, `CommuneUnknown`.
+    `EuBlockMissing`, `EuBlockSmaller`, `CommuneUnknown`, `ProofNotApproved`.
     """
     order = order_row(session, asked.order)
     first, last = _range(order, asked)
     printable(session, order, first, last)
     key = signer.key_of(order.key_id).public_key().public_bytes_raw()
-    says = content(
-        session,
-        order,
-        departement=departement.name,
-        phone=phone,
-        near=asked.near,
-        logos=asked.logos.names,
-        now=now,
-    )
+    says = content_of(session, order, asked, departement, phone=phone, now=now)
     plan = Plan.of(
         order,
         asked.template,
@@ -104,10 +126,39 @@ def prepare(
         last_carnet=last,
         near=asked.near,
     )
-    if asked.template.kind != "shop":
-        sample = {**as_told(says), "carnets": [_a_carnet(plan, first)]}
-        asked.template.check(sample, asked.logos.data, list(says.publicity))
-    return Prepared(order, plan, asked, signer, departement.host)
+    check_says(plan, asked, departement.host)
+    check_approved(session, order, plan.kind, look_of(plan))
+    return Prepared(order, plan, asked, signed(order, signer, departement.host))
+
+
+def content_of(
+    session: Session,
+    order: OrderRow,
+    asked: Asked,
+    departement: Departement,
+    *,
+    phone: str | None,
+    now: Moment,
+) -> Content:
+    """Return what the carnets of an order say today."""
+    return content(
+        session,
+        order,
+        departement=departement.name,
+        phone=phone,
+        near=asked.near,
+        logos=asked.logos.names,
+        now=now,
+    )
+
+
+def check_says(plan: Plan, asked: Asked, host: str) -> None:
+    """Raise unless the sheets say what the funders ask: one carnet is set, worth nothing."""
+    if plan.kind == "shop":  # the sheets are the shop's own
+        return
+    [carnet] = void(plan, host)(range(plan.first_carnet, plan.first_carnet + 1))
+    sample = {**as_told(plan.content), "carnets": [told(carnet)]}
+    asked.template.check(sample, asked.logos.data, list(plan.content.publicity))
 
 
 def _range(order: OrderRow, asked: Asked) -> tuple[int, int]:
@@ -115,18 +166,6 @@ def _range(order: OrderRow, asked: Asked) -> tuple[int, int]:
     end = order.first_carnet + order.carnets
     first = order.first_carnet if asked.first is None else asked.first
     return first, (end if asked.count is None else first + asked.count) - 1
-
-
-def _a_carnet(plan: Plan, number: int) -> dict[str, Any]:
-    """Return a carnet like those of the batch, whose codes are worth nothing: only its shape is looked at."""
-    worthless = "HTTPS://PASS.EXAMPLE/V/" + "1" * 191
-    made = tuple(
-        PrintedPass(
-            Serial(plan.departement, number, rank), worthless, "23 0000 0000 0000 0"
-        )
-        for rank in plan.ranks
-    )
-    return told(made)
 
 
 class Printing:
@@ -221,17 +260,18 @@ def _row(made: PrintedPass, says: Content, order: OrderRow) -> dict[str, object]
 
 def record(session: Session, made: Printing, *, by: str, now: Moment) -> Answer:
     """Leave the entry of a batch that is whole; the same folder again is a replay."""
-    plan = made.plan
+    plan, look = made.plan, look_of(made.plan)
     request = RecordBatch(
         plan.batch,
         plan.order,
         plan.first_carnet,
         plan.last_carnet,
         plan.kind,
-        plan.template,
-        plan.template_version,
-        plan.template_sha256,
-        tuple(block.named for block in plan.content.publicity),
+        look.template,
+        look.template_version,
+        look.template_sha256,
+        look.publicity,
         made.manifest,
+        look.logos,
     )
     return record_batch(session, request, by=by, now=now)

@@ -10,7 +10,7 @@ from app.works.asking import AskWork, Work, ask
 from app.works.doing import Piece
 from issuance.keys import SigningKeyRevoked
 from issuance.making import is_made, stamp, write_piece
-from issuance.orders import OrderRow, StockLapsed, order_row
+from issuance.orders import OrderCancelled, OrderRow, StockLapsed, order_row
 from issuance.queries import made_of
 from issuance.signing import PIECE, sign_piece
 from ledger.attempts import Answer
@@ -33,8 +33,9 @@ def ask_making(
 
 def refused(answer: Answer, order: OrderRow) -> Refusal:
     """Return why the books did not take a piece, for whoever asked for all of them."""
-    if answer.code == StockLapsed.code:
-        return StockLapsed(order.number)
+    for stopped in (StockLapsed, OrderCancelled):
+        if answer.code == stopped.code:
+            return stopped(order.number)
     return SigningKeyRevoked(order.key_id)
 
 

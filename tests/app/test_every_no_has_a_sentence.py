@@ -28,7 +28,7 @@ import ledger
 import redemption
 from app import errors, mediators, messages, pages
 from app.messages import LANGUAGES
-from app.pages import answers, departement, mediator, visitors
+from app.pages import answers, departement, mediator, order_steps, visitors
 from app.pages.orders import Step
 from app.pages.stock import REASONS
 from app.people.roles import Role
@@ -315,6 +315,8 @@ def keys() -> frozenset[str]:
         "verdict_text": good_verdicts(),
         "done": done_codes(),
         "order_step": {*get_args(Step)},
+        "milestone": {*get_args(order_steps.Name)},
+        "next": {*get_args(order_steps.Next)},
         "todo": {*todos()},
         "refused_title": refused_pages(),
     }

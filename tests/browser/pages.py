@@ -297,6 +297,11 @@ PAGES = (
         "order-not-active-wrong", "order.html", lambda site: site.orders["not_active"], "compta",
         then=send("/activation", commitment=""),
     ),
+    Shown("order-proof", "order.html", lambda site: site.orders["not_active"], "gestion"),
+    Shown(
+        "order-cancel", "order_cancel.html",
+        lambda site: site.orders["unmade"] + "/annulation", "gestion",
+    ),
     Shown("work-order-making", "work_make_order.html", lambda site: site.works["order-making"], "gestion"),
     Shown("work-order-finished", "work_make_order.html", lambda site: site.works["order-specimen"], "gestion"),
     Shown("work-order-refused", "work_make_order.html", lambda site: site.works["order-refused"], "gestion"),

@@ -13,17 +13,18 @@ from issuance.print_batches import (
     record_batch,
 )
 from ledger.identifiers import new_id
-from tests.builders import a_world, an_order, done
+from tests.builders import a_world, an_order, approved, done
 from tests.conftest import moment
 
 NOW = moment("2020-01-08")
+LOOK = {
+    "template": "carnet", "template_version": 1, "template_sha256": "11" * 32,
+    "publicity": ("fse-2014-2020/1",),
+}  # fmt: skip
 
 
 def a_batch(order=1, first=1, last=4, **facts):
-    told = {
-        "kind": "pdf", "template": "carnet", "template_version": 1, "template_sha256": "11" * 32,
-        "publicity": ("fse-2014-2020/1",), "manifest_sha256": "22" * 32,
-    }  # fmt: skip
+    told = {"kind": "pdf", "manifest_sha256": "22" * 32} | LOOK
     return RecordBatch(new_id(), order, first, last, **(told | facts))
 
 
@@ -32,6 +33,7 @@ def world(session):
     world = a_world(session)
     an_order(session, world, 4)
     an_order(session, world, 2, specimen=True, delivered=False)
+    done(approved(session, 1, **LOOK))
     return world
 
 

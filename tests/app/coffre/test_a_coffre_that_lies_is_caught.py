@@ -436,6 +436,58 @@ def use_a_pass_that_was_voided(lines: list[Line]) -> None:
     lines.append(use)
 
 
+def print_before_the_proof_is_approved(lines: list[Line]) -> None:
+    del lines[find(lines, "proof_approved")]
+
+
+def print_otherwise_than_was_approved(lines: list[Line]) -> None:
+    lines[find(lines, "print_batch_made", 1)]["facts"]["template_sha256"] = "12" * 32
+
+
+def print_other_logos_than_were_approved(lines: list[Line]) -> None:
+    lines[find(lines, "print_batch_made")]["facts"]["logos"] = ["44" * 32]
+
+
+def approve_the_proof_of_specimens(lines: list[Line]) -> None:
+    at = find(lines, "proof_approved")
+    lines[at]["facts"]["order"], lines[at]["right"][1] = 3, "order/3/pdf"
+
+
+def approve_twice_in_one_turn(lines: list[Line]) -> None:
+    at = find(lines, "proof_approved")
+    lines.insert(at + 1, again(lines[at]))
+
+
+def activate_by_a_mandat_without_being_asked(lines: list[Line]) -> None:
+    lines[find(lines, "order_activated")]["facts"]["basis"] = "mandat"
+
+
+def ask_for_a_mandat_afterwards(lines: list[Line]) -> None:
+    lines[find(lines, "tranche_opened")]["facts"]["activated_on"] = "mandat"
+
+
+def give_back_more_than_was_set_aside(lines: list[Line]) -> None:
+    lines[find(lines, "order_cancelled")]["facts"]["released_cents"] += 1000
+
+
+def cancel_an_order_that_is_made(lines: list[Line]) -> None:
+    at = find(lines, "order_cancelled")
+    lines[at]["facts"]["order"], lines[at]["right"][1] = 2, "order/2"
+
+
+def make_an_order_after_it_was_cancelled(lines: list[Line]) -> None:
+    made = again(lines[find(lines, "vouchers_made", 1)])
+    order = lines[find(lines, "order_placed", 3)]["facts"]
+    assert order["order"] == 8
+    first = order["first_carnet"]
+    made["facts"] = made["facts"] | {
+        "order": 8, "count": 10, "first_carnet": first, "last_carnet": first + 1,
+    }  # fmt: skip
+    made |= {"right": ["make", "order/8/0", 0], "on": lines[-1]["on"]}
+    made |= {name: lines[-1][name] for name in ("at", "recorded")}
+    lines.append(made)
+
+
 def add_a_field(lines: list[Line]) -> None:
     lines[3]["note"] = "hello"
 
@@ -467,6 +519,16 @@ LIES: dict[Callable[[list[Line]], None], str] = {
     order_beyond_the_envelope: "plus que l'enveloppe",
     make_a_piece_twice: "une seconde fois",
     make_other_serials: "ne porte pas sur les",
+    print_before_the_proof_is_approved: "autrement que sur la dernière épreuve approuvée",
+    print_otherwise_than_was_approved: "autrement que sur la dernière épreuve approuvée",
+    print_other_logos_than_were_approved: "autrement que sur la dernière épreuve approuvée",
+    approve_the_proof_of_specimens: "une épreuve dont personne n'a besoin",
+    approve_twice_in_one_turn: "consomme un droit que l'écriture n°",
+    activate_by_a_mandat_without_being_asked: "par autre chose que ce que demande sa tranche",
+    ask_for_a_mandat_afterwards: "par autre chose que ce que demande sa tranche",
+    give_back_more_than_was_set_aside: "annule autre chose que ce qui restait",
+    cancel_an_order_that_is_made: "annule autre chose que ce qui restait",
+    make_an_order_after_it_was_cancelled: "fabrique des pass d'une commande annulée",
     print_carnets_of_another_order: "imprime des carnets d'une autre commande",
     print_carnets_before_they_are_made: "pas encore fabriqués",
     leave_a_print_batch_out: "consomme un droit sans celui qui doit venir avant",

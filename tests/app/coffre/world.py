@@ -34,9 +34,12 @@ from funding.tranches import (
     amend_calendar,
     change_shares,
 )
+from issuance.cancelling import CancelOrder, cancel_order
 from issuance.counts import Count, count_stock
 from issuance.desks import OpenDesk, open_desk
+from issuance.orders import PlaceOrder, place_order
 from issuance.print_batches import RecordBatch, record_batch
+from issuance.proofs import ApproveProof, Look, approve_proof
 from issuance.transfers import Receive, Send, receive, send
 from ledger.identifiers import new_id
 from ledger.log_keys import NewLogKey, log_signers, new_log_key
@@ -80,7 +83,7 @@ POLICY = f"witness temoin {WITNESS_KEY.vkey}\nquorum temoin\n"
 
 
 def live(database: Database) -> World:
-    """A year: hand-outs, uses, an undo, lost carnets, blocked or replaced, amendments, a cap, lapses."""
+    """A year: hand-outs, uses, an undo, lost carnets, amendments, a cap, an order cancelled, lapses."""
     start = moment("2020-01-06")
     with database.begin("23") as session:
         done(
@@ -97,6 +100,9 @@ def live(database: Database) -> World:
         serials = an_order(session, world, 8)
         thirds = an_order(session, world, 4, tranche="T2")
         an_order(session, world, 1, specimen=True, delivered=False)
+        look = Look("carnet", 1, "11" * 32, ("fse-2014-2020/1",))
+        good = ApproveProof(new_id(), 1, "pdf", look, "33" * 32)
+        done(approve_proof(session, good, by="test", now=moment("2020-01-08")))
         for last in (4, 8):
             batch = RecordBatch(
                 new_id(), 1, last - 3, last, "pdf", "carnet", 1, "11" * 32, ("fse-2014-2020/1",), "22" * 32
@@ -186,6 +192,9 @@ def live(database: Database) -> World:
         done(given(session, "23-000016-1", now=late))
         used = typed_in(session, world, autumn, "88100001", FOREIGN_QR, now=late)
         assert [v.verdict for v in used] == ["accepted"] * 2
+        wanted = PlaceOrder(new_id(), "T2", 2)
+        done(place_order(session, wanted, signer=world.signer, by="test", now=late))
+        done(cancel_order(session, CancelOrder(new_id(), 8), by="test", now=late))
     return world
 
 

@@ -1,6 +1,7 @@
 """A small press: a batch printed without the command, and its sheets looked at."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import pypdfium2
@@ -13,7 +14,8 @@ from app.printing import templates
 from app.printing.content import Logos
 from app.printing.printing import Asked, Prepared, Printing, prepare, printing, record
 from app.printing.templates import Template
-from tests.builders import World, a_world, an_order, done
+from issuance.orders import order_row
+from tests.builders import World, a_world, an_order, approved, done
 from tests.conftest import CREUSE, moment
 
 NOW = moment("2020-01-08")
@@ -24,10 +26,12 @@ PHONE = "0544302323"
 
 
 def a_press(database: Database, carnets: int = 3, **tranche) -> World:
-    """The Creuse with an order made, and specimens."""
+    """The Creuse with an order made, its proof approved, and specimens."""
     with database.begin("23") as session:
         world = a_world(session, **tranche)
         an_order(session, world, carnets, delivered=False)
+        for kind in ("pdf", "shop"):
+            done(approved(session, 1, kind))
         an_order(session, world, 1, specimen=True, delivered=False, active=False)
     return world
 
@@ -61,8 +65,24 @@ class Made:
         return path.read_bytes()
 
 
+def seen(database: Database, order: int = 1, **asked) -> None:
+    """The proof of paper like this, approved, where it needs one."""
+    kind, logos = asked.get("kind", "pdf"), asked.get("logos") or NO_LOGOS
+    template = asked.get("template") or templates.own(kind)
+    look = {
+        "template": template.name,
+        "template_version": template.version,
+        "template_sha256": template.sha256,
+        "logos": tuple(sha256(data).hexdigest() for data in logos.data.values()),
+    }
+    with database.begin("23") as session:
+        if kind != "phone" and not order_row(session, order).specimen:
+            done(approved(session, order, kind, **look))
+
+
 def printed(database: Database, world: World, out: Path, order: int = 1, **asked) -> Made:
-    """A batch printed to its end, with its entry."""
+    """A batch printed to its end, with its entry; its proof was approved before."""
+    seen(database, order, **asked)
     with database.begin("23", read_only=True) as session:
         about = prepared(session, world, order, **asked)
     with printing(about, out) as made:

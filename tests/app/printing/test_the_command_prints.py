@@ -9,7 +9,7 @@ import time
 import pytest
 
 from app.database import LOGINS, FilesPlace
-from tests.app.printing.press import A_LOGO, a_press, pages, read
+from tests.app.printing.press import A_LOGO, a_press, pages, read, text
 from tests.app.printing.test_paper_says_who_pays import WITHOUT, a_template
 from tests.app.running import PASSNUM, environment, typed
 from tests.builders import SECRET
@@ -41,16 +41,21 @@ def test_a_batch_is_printed_told_and_recorded(press, tmp_path):
     (tmp_path / "logos").mkdir()
     (tmp_path / "logos" / "Département de la Creuse.svg").write_bytes(A_LOGO)
 
-    said = typed(
-        "print",
-        1,
-        "--out",
-        tmp_path / "lot",
-        "--logos",
-        tmp_path / "logos",
-        "--near",
-        "Guéret",
+    look = ["--logos", tmp_path / "logos", "--near", "Guéret"]
+    assert (
+        typed("print", 1, "--out", tmp_path / "lot", *look).refusal == "proof_not_approved"
     )
+    proof = typed("order", "proof", 1, "--out", tmp_path / "proofs", *look)
+    assert proof.code == 0, proof.err
+    file = tmp_path / "proofs" / "epreuve-commande-1.pdf"
+    sheets = pages(file.read_bytes(), 150)
+    assert "BON À TIRER — SPÉCIMEN" in text(file.read_bytes())
+    assert set(read(sheets)) == {f"HTTPS://{world.host}/V/{'1' * 191}"}
+    # Without the logos, it is not the proof that was looked at.
+    assert typed("order", "approve", 1, "--proof", file).refusal == "proof_differs"
+    assert typed("order", "approve", 1, "--proof", file, *look).code == 0
+
+    said = typed("print", 1, "--out", tmp_path / "lot", *look)
 
     assert said.code == 0, said.err
     assert "Carnets 1 à 3 écrits dans" in said.out
@@ -64,6 +69,30 @@ def test_a_batch_is_printed_told_and_recorded(press, tmp_path):
         "cli",
         world.signer.voucher_key_id,
     )
+
+
+def test_a_print_shop_gets_a_void_carnet_and_its_own_proof_is_kept_by_its_hash(
+    press, tmp_path
+):
+    told, world = press
+    del told
+    with_shop = ["--kind", "shop"]
+    made = typed("order", "proof", 1, *with_shop, "--out", tmp_path / "shop")
+    assert made.code == 0, made.err
+    rows = (tmp_path / "shop" / "pass.csv").read_text("utf-8-sig").splitlines()
+    assert len(rows) == 6
+    assert all("SPÉCIMEN, sans valeur" in row for row in rows[1:])
+    every = "".join(p.read_text("utf-8") for p in (tmp_path / "shop").rglob("*.csv"))
+    assert not any(p.url in every or p.code in every for p in world.passes.values())
+    (tmp_path / "no.pdf").write_bytes(b"a photograph")
+    (tmp_path / "yes.pdf").write_bytes(b"%PDF-1.7 what the shop sent back")
+
+    refused = typed("order", "approve", 1, *with_shop, "--proof", tmp_path / "no.pdf")
+    assert refused.refusal == "proof_unreadable"
+    good = typed("order", "approve", 1, *with_shop, "--proof", tmp_path / "yes.pdf")
+    assert good.code == 0, good.err
+    assert typed("order", "proof", 2, "--out", tmp_path / "x").refusal == "proof_not_needed"
+    assert typed("order", "proof", 9, "--out", tmp_path / "x").refusal == "not_found"
 
 
 REFUSALS = {

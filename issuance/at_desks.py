@@ -1,0 +1,108 @@
+"""Where carnets wait to be handed out: at which desk, and whether they are good yet.
+
+What was handed out, blocked or replaced is at no desk any more, whoever it was delivered to; nor is
+what has lapsed.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
+
+from issuance.models import activation, carnet, delivery, desk, handed_out, voucher
+from issuance.queries import orders_with_stock_lapsed
+from ledger.models import entry
+
+Range = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Lot:
+    """Carnets of an order that wait at a desk: the first and the last of each run of numbers."""
+
+    desk: str
+    desk_name: str
+    order: int
+    active: bool
+    ranges: tuple[Range, ...]
+
+    @property
+    def count(self) -> int:
+        """How many carnets they are."""
+        return sum(last - first + 1 for first, last in self.ranges)
+
+
+def lots_of(session: Session, order: int) -> list[Lot]:
+    """Return the lots of an order, by desk."""
+    return _lots(session, carnet.c.order_number == order)
+
+
+def lots_at(session: Session, desks: Collection[str]) -> list[Lot]:
+    """Return the lots at some desks, by desk and by order."""
+    return _lots(session, delivery.c.desk.in_(desks)) if desks else []
+
+
+def delivered_of(session: Session, order: int) -> tuple[int, datetime | None]:
+    """Return how many carnets of an order have come to a desk, and when the last of them did."""
+    count, last = session.execute(
+        select(func.count(func.distinct(delivery.c.carnet)), func.max(entry.c.recorded_at))
+        .join(carnet, carnet.c.number == delivery.c.carnet)
+        .join(entry, entry.c.id == delivery.c.entry_id)
+        .where(carnet.c.order_number == order)
+    ).one()
+    return count, last
+
+
+def _lots(session: Session, which: ColumnElement[bool]) -> list[Lot]:
+    later = delivery.alias()
+    moved_on = select(later.c.carnet).where(
+        later.c.carnet == delivery.c.carnet, later.c.turn > delivery.c.turn
+    )
+    something_left = (
+        select(voucher.c.serial)
+        .outerjoin(handed_out, handed_out.c.serial == voucher.c.serial)
+        .where(voucher.c.carnet == delivery.c.carnet, handed_out.c.serial.is_(None))
+    )
+    # Numbers that follow one another keep their distance to their rank.
+    rank = func.row_number().over(
+        partition_by=(delivery.c.desk, carnet.c.order_number), order_by=delivery.c.carnet
+    )
+    here = (
+        select(
+            delivery.c.desk,
+            carnet.c.order_number,
+            delivery.c.carnet,
+            (delivery.c.carnet - rank).label("run"),
+        )
+        .join(carnet, carnet.c.number == delivery.c.carnet)
+        .where(which, ~moved_on.exists(), something_left.exists())
+        .subquery()
+    )
+    rows = session.execute(
+        select(
+            here.c.desk,
+            desk.c.name,
+            here.c.order_number,
+            activation.c.order_number.is_not(None),
+            func.min(here.c.carnet),
+            func.max(here.c.carnet),
+        )
+        .join(desk, desk.c.code == here.c.desk)
+        .outerjoin(activation, activation.c.order_number == here.c.order_number)
+        .group_by(
+            here.c.desk,
+            desk.c.name,
+            here.c.order_number,
+            activation.c.order_number,
+            here.c.run,
+        )
+        .order_by(here.c.desk, here.c.order_number, func.min(here.c.carnet))
+    )
+    lapsed = orders_with_stock_lapsed(session)
+    found: dict[tuple[str, str, int, bool], list[Range]] = {}
+    for code, name, order, active, first, last in rows:
+        if order not in lapsed:
+            found.setdefault((code, name, order, bool(active)), []).append((first, last))
+    return [Lot(*key, tuple(ranges)) for key, ranges in found.items()]
