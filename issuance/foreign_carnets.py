@@ -5,7 +5,7 @@ passes inside are.  Two operators may have had the same one, and so may we: whoe
 asked which, and writes `aptic 4217`, or `23-004217` for ours.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -39,6 +39,12 @@ def named(session: Session, typed: str) -> list[ForeignCarnet]:
 def of_order(session: Session, order: int) -> list[ForeignCarnet]:
     """Return the carnets of an order that was taken over, in the order of our numbers."""
     return _found(session, foreign_carnet.c.order_number == order)
+
+
+def covers_of(session: Session, numbers: Collection[int]) -> dict[int, str]:
+    """Return what stands on the covers of those of these carnets, by our numbers, that were taken over."""
+    found = _found(session, foreign_carnet.c.carnet.in_(list(numbers)))
+    return {carnet.number: carnet.label for carnet in found}
 
 
 def labels_hash(labels: Iterable[tuple[int, str]]) -> str:

@@ -4,7 +4,8 @@ Two programmes over the same desks and places.  Tela's tranche is co-funded 60 %
 20 % département, as the press told; the split of Aliso's is not known, so it is data of ours.
 About 126 people in the first months, a suspension in spring 2020, an extension from December
 2020 to June 2021, a lost carnet, an undone scan, a pass scanned twice, passes never used.  A
-third, small tranche is open today, so that a visitor can try.
+third, small tranche is open today, so that a visitor can try, and honours three carnets of an
+operator that closed.
 """
 
 from collections import defaultdict
@@ -38,11 +39,13 @@ from issuance.orders import (
 )
 from issuance.paper import printed_passes
 from issuance.proofs import approve_proof
+from issuance.taking_over import TakeOver, take_over
 from ledger.attempts import Answer
 from ledger.log_keys import NewLogKey, new_log_key
 from ledger.moments import Moment
 from redemption.blocking import BlockCarnet, block_carnet
 from redemption.counter import Device, Presented, Scan, redeem
+from redemption.foreign_csv import read_foreign_list
 from redemption.hand_out import hand_out
 from redemption.import_sites import import_sites
 from redemption.lapsing import Lapse, due_lapses, lapse
@@ -386,6 +389,24 @@ def _today(story: Story, signing: Signer) -> None:
         for serials in carnets[:2]:
             request = HandOut(story.id(), "CAF", True, "attested", serials=tuple(serials))  # noqa: FBT003 - PIC
             _done(hand_out(session, request, by="desk-CAF", now=now))
+        _take_over(story, session, signing)
+
+
+def _take_over(story: Story, session: Session, signing: Signer) -> None:
+    """Honour three carnets that a former operator left in a drawer."""
+    now = story.instance.moment(CODE)
+    until = now.day + timedelta(days=180)
+    lines = [
+        f"AP-{carnet:04d};4100 {carnet:04d} {rank:04d};10;{until}"
+        for carnet in range(1, 4)
+        for rank in range(1, 6)
+    ]
+    data = "\n".join(["carnet;numero;valeur;fin", *lines]).encode()
+    asked = TakeOver(story.id(), "ESSAI", "ancien", "ENG-ANCIEN", read_foreign_list(data))
+    told = _done(take_over(session, asked, signer=signing, by=BY, now=now))
+    order = order_row(session, told.facts["order"])
+    lot = Deliver(story.id(), "ML", order.first_carnet, order.first_carnet + 2)
+    _done(deliver(session, lot, by=BY, now=now))
 
 
 def _done(answer: Answer) -> Answer:

@@ -133,6 +133,7 @@ def page(
         Action=Action,
         role_name=lambda role: m.word("role", Role(role).value),
         moment=lambda at: _moment(request, m, at),
+        honours_others=lambda: _honours_others(request),
         **context,
     )
     return Response(html, status_code=status, media_type=MediaType.HTML, headers=HEADERS)
@@ -140,6 +141,12 @@ def page(
 
 def _name(request: Asked, code: str | None) -> str | None:
     return serving_of(request).instance.departement(code).name if code else None
+
+
+def _honours_others(request: Asked) -> bool:
+    """Tell whether paper of a former operator is honoured here: its numbers and covers may be typed."""
+    code = request.path_params["departement"]
+    return serving_of(request).instance.keyring(code).foreign
 
 
 def _moment(request: Asked, m: Messages, at: datetime) -> str:

@@ -86,10 +86,7 @@ class Mediator(Controller):
     def workshop(self, workshop_id: FromPath[UUID], request: Asked) -> Response[str]:
         """Ask for the passes of a workshop, one after the other."""
         held = _workshop(request, workshop_id)
-        foreign = _foreign(request)
-        return page(
-            request, "workshop.html", w=held, foreign=foreign, verdict=None, taken=[]
-        )
+        return page(request, "workshop.html", w=held, verdict=None, taken=[])
 
     @post("/{workshop_id:uuid}", opt={"door": Action.SCAN})
     async def take(
@@ -98,7 +95,6 @@ class Mediator(Controller):
         """Use a pass: what was typed is judged as a scan is, at the same counter."""
         fields = await form_of(request)
         held = await asyncio.to_thread(_workshop, request, workshop_id)
-        foreign = await asyncio.to_thread(_foreign, request)
         taken = [s for s in fields.get("taken", "").split(",") if s][:LONGEST_SITTING]
         typed = fields.get("token", "")
         if not typed:
@@ -109,7 +105,6 @@ class Mediator(Controller):
                 "workshop.html",
                 {"token": needed},
                 w=held,
-                foreign=foreign,
                 verdict=None,
                 taken=taken,
             )
@@ -120,18 +115,8 @@ class Mediator(Controller):
         if verdict.verdict == "accepted" and verdict.serial not in taken:
             taken.append(verdict.serial or "")
         return page(
-            request,
-            "workshop.html",
-            w=held,
-            foreign=foreign,
-            verdict=_shown(request, verdict),
-            taken=taken,
+            request, "workshop.html", w=held, verdict=_shown(request, verdict), taken=taken
         )
-
-
-def _foreign(request: Asked) -> bool:
-    """Tell whether paper of a former operator is honoured here, so that its numbers may be typed."""
-    return serving_of(request).instance.keyring(visitor_of(request).departement).foreign
 
 
 def _claimed(identifier: UUID) -> datetime:

@@ -4,6 +4,7 @@ from litestar import Controller, Response, get
 
 from app.pages.frame import Asked, now_of, page, reading, serving_of, visitor_of
 from app.people.roles import Action
+from issuance.foreign_carnets import covers_of
 from redemption.unused import unused_carnets
 
 
@@ -22,5 +23,13 @@ class UnusedRoom(Controller):
             waiting = unused_carnets(
                 session, weeks=weeks, on=now_of(request).day, desks=visitor.desks
             )
+            covers = covers_of(session, [u.carnet for u in waiting])
         found = [u for u in waiting if visitor.sees(Action.HAND_OUT, u.programme)]
-        return page(request, "unused.html", found=found, weeks=weeks, desks=visitor.desks)
+        return page(
+            request,
+            "unused.html",
+            found=found,
+            covers=covers,
+            weeks=weeks,
+            desks=visitor.desks,
+        )

@@ -97,7 +97,7 @@ def test_three_steps_end_the_old_paper_and_name_the_new(house, lost, by):
 
     after = browser.get(f"/remplacement?carnet={number(lost)}")
     assert "Ces pass ont déjà été remplacés" in words(after)
-    assert f"/23/remplacement?carnet={Serial.parse(new[0]).carnet}" in after.text
+    assert f"/23/remplacement?carnet=23-{Serial.parse(new[0]).carnet:06d}" in after.text
     chained = browser.get(f"/remplacement?carnet={Serial.parse(new[0]).carnet}")
     assert "Il reste 5 pass non utilisés sur 5" in words(chained)
 
@@ -123,7 +123,7 @@ def test_of_a_shared_carnet_one_person_is_chosen_and_the_other_keeps_theirs(hous
     assert left == [str(other.act)], "someone else's: it is chosen, never offered alone"
     assert 'type="hidden" name="hand_out"' not in after.text
     new = re.findall(r'<li class="num">([^<]+)</li>', told.text)
-    assert f"/23/remplacement?carnet={Serial.parse(new[0]).carnet}" in after.text
+    assert f"/23/remplacement?carnet=23-{Serial.parse(new[0]).carnet:06d}" in after.text
     assert "Une partie de ces pass a déjà été remplacée" in words(after)
 
 

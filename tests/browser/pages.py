@@ -7,6 +7,7 @@ looked at in French and in English, in both themes, at three widths: `test_every
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import pyotp
 from playwright.sync_api import Locator, Page, Route
@@ -141,6 +142,20 @@ def a_pass_to_use(site: Served) -> str:
 def a_pass_in_stock(site: Served) -> str:
     """Return the printed code of a pass that no desk has handed out."""
     return site.code_of(f"23-{site.stock['ML'][-1]:06d}-1")
+
+
+# A day before the last one of the tranche of today.
+SOON = (datetime.now(UTC) + timedelta(days=100)).date().isoformat()
+
+
+def take_over(*rows: str) -> Then:
+    """Return the act of sending a list of a former operator's carnets."""
+    data = "\r\n".join(["carnet;numero;valeur;fin", *rows, ""]).encode("cp1252")
+    return send(
+        "/commandes/reprise",
+        tranche="ESSAI", operator="ancien", commitment="ENG-7",
+        file=lambda site: site.a_file("anciens.csv", data),
+    )  # fmt: skip
 
 
 def a_new_login(site: Served) -> str:
@@ -288,6 +303,16 @@ PAGES = (
         "order-new-wrong", "order_new.html", "/23/commandes/nouvelle", "gestion",
         then=send("/commandes/nouvelle", carnets="0"),
     ),
+    Shown("take-over", "take_over.html", "/23/commandes/reprise", "gestion"),
+    Shown(
+        "take-over-wrong", "take_over.html", "/23/commandes/reprise", "gestion",
+        then=take_over("C-1;1,23E+15;10;31/12/2027", "C-2;410500;20;31/12/2020"),
+    ),
+    Shown(
+        "take-over-confirm", "take_over.html", "/23/commandes/reprise", "gestion",
+        then=take_over(*(f"C-{n};4105{n};10;{SOON}" for n in range(3))),
+    ),
+    Shown("order-taken-over", "order.html", "/23/commandes/5", "gestion"),
     Shown("order", "order.html", "/23/commandes/1", "compta"),
     Shown("order-unmade", "order.html", lambda site: site.orders["unmade"], "gestion"),
     Shown("order-making", "order.html", lambda site: site.orders["making"], "gestion"),

@@ -8,7 +8,7 @@ from sqlalchemy import func, select, text
 
 from app.audit import audit_departement
 from issuance.foreign import mark
-from issuance.foreign_carnets import named, of_order
+from issuance.foreign_carnets import covers_of, named, of_order
 from issuance.foreign_lists import FaultCode, TakeOverImpossible, judged, lots
 from issuance.keys import RevokeKey, revoke_key
 from issuance.models import (
@@ -284,6 +284,7 @@ def test_a_carnet_is_found_by_what_stands_on_its_cover(session):
         "C-9": [],
     }
     assert [c.operator for c in named(session, "C001")] == ["aptic", "autre"]
+    assert covers_of(session, [1, 3, 4]) == {3: "C-001", 4: "C-002"}
 
 
 def test_ten_thousand_passes_are_taken_over_in_one_act(session):
