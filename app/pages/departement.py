@@ -39,6 +39,8 @@ from redemption.reconciliation import Reconciliation, reconcile
 from redemption.sites import FOR_EVER, listed_accreditations, listed_sites
 
 SOON = timedelta(days=30)
+# What a page lists of something that may be long; commands list all of it.
+LISTED = 20
 SiteLine = Row[int, str, str | None, str, str, str]
 SITE_TITLES = ("number", "id", "siret", "name", "commune", "postcode")
 
@@ -80,7 +82,7 @@ class Departement(Controller):
         found, dates = _tranche(request, tranche)
         with reading(request) as session:
             [quota] = quotas(session, tranche)
-            despite = given(session, "despite-limit", code=tranche)
+            despite = given(session, "despite-limit", code=tranche, most=LISTED)
         return page(
             request, "tranche.html", t=found, dates=dates, quota=quota, despite=despite
         )

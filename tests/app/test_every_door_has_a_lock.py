@@ -63,6 +63,7 @@ DOORS: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/undos"): BEARER,
     ("POST", "/api/v1/vouchers/check"): BEARER,
     ("POST", "/api/v1/hand-outs"): BEARER,
+    ("POST", "/api/v1/hand-outs/queue"): BEARER,
     ("GET", "/api/v1/reconciliations"): BEARER,
     ("GET", "/api/v1/reconciliations/{tranche:str}"): BEARER,
     ("GET", "/{departement:str}/connexion"): OPEN,
@@ -130,6 +131,7 @@ TOKENS = {
     ("POST", "/api/v1/undos"): {"site"},
     ("POST", "/api/v1/vouchers/check"): {"site", "desk"},
     ("POST", "/api/v1/hand-outs"): {"desk"},
+    ("POST", "/api/v1/hand-outs/queue"): {"desk"},
     ("GET", "/api/v1/reconciliations"): {"departement"},
     ("GET", "/api/v1/reconciliations/{tranche:str}"): {"departement"},
 }
