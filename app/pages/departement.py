@@ -36,6 +36,7 @@ from issuance.queries import not_active
 from issuance.quotas import quotas
 from ledger.moments import Moment
 from redemption.reconciliation import Reconciliation, reconcile
+from redemption.same_organisation import same_organisation
 from redemption.sites import FOR_EVER, listed_accreditations, listed_sites
 
 SOON = timedelta(days=30)
@@ -119,6 +120,13 @@ class Departement(Controller):
             today=now_of(request).day,
             by=by,
         )
+
+    @get("/lieux/meme-organisme", opt={"door": Action.SEE_SITES}, sync_to_thread=True)
+    def same_organisation(self, request: Asked) -> Response[str]:
+        """List the passes used at a site of the organisation whose desk gave them."""
+        with reading(request) as session:
+            found = same_organisation(session)
+        return page(request, "sites_same.html", found=found)
 
     @post("/lieux/export", opt={"door": Action.EXPORT})
     async def export_sites(self, request: Asked) -> Response[str]:

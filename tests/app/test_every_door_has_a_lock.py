@@ -104,6 +104,7 @@ DOORS: dict[tuple[str, str], Any] = {
     ("GET", "/{departement:str}/besoins"): {M},
     ("POST", "/{departement:str}/besoins"): {M},
     ("GET", "/{departement:str}/lieux"): READERS,
+    ("GET", "/{departement:str}/lieux/meme-organisme"): READERS,
     ("GET", "/{departement:str}/lieux/import"): {M},
     ("POST", "/{departement:str}/lieux/import"): {M},
     ("GET", "/{departement:str}/travaux/{work_id:uuid}"): {M},

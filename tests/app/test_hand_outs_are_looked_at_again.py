@@ -11,6 +11,7 @@ from funding.tranches import Calendar, OpenTranche
 from issuance.desks import Deliver, OpenDesk, deliver, open_desk
 from issuance.hand_outs import HandOut
 from issuance.holders import Holder
+from issuance.serials import Serial
 from ledger.identifiers import new_id
 from ledger.moments import Moment
 from ledger.sealing import key_text
@@ -71,6 +72,29 @@ def test_the_page_of_a_tranche_says_who_the_passes_went_to_and_what_is_missing(h
     plain = words(manager.get("/tranches/T1").text)
     assert "promis" not in plain
     assert "Autres publics" in plain
+
+
+def test_what_an_organisation_gave_and_took_is_on_a_page(house):
+    reader = house.entered(house.of(Role.AUDITOR))
+    assert "Aucun pass n'a été utilisé" in words(reader.get("/lieux/meme-organisme").text)
+    with house.database.begin("23") as session:
+        library = OpenDesk(
+            new_id(), "MEDIA", "Médiathèque", "Accueil", ("tela",), SIRETS[0]
+        )
+        done(open_desk(session, library, by="test", now=house.now))
+        [first, *_] = serials = an_order(session, house.world, 1)
+        lot = Deliver(
+            new_id(), "MEDIA", Serial.parse(first).carnet, Serial.parse(first).carnet
+        )
+        done(deliver(session, lot, by="test", now=house.now))
+        asked = HandOut(new_id(), "MEDIA", True, "attested", serials=(first,))
+        done(hand_out(session, asked, by="desk-MEDIA", now=house.now))
+        workshop = a_workshop(session)
+        [used] = scanned(session, house.world, workshop, serials[0])
+        assert used.verdict == "accepted"
+    said = words(reader.get("/lieux/meme-organisme").text)
+    assert "Médiathèque 1 SIREN 999000011 MEDIA 1 sur" in said
+    assert 'href="/23/lieux/meme-organisme"' in reader.get("/lieux").text
 
 
 @pytest.fixture
