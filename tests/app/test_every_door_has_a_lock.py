@@ -123,6 +123,7 @@ DOORS: dict[tuple[str, str], Any] = {
     ("POST", "/{departement:str}/ateliers"): SCANNERS,
     ("GET", "/{departement:str}/ateliers/{workshop_id:uuid}"): SCANNERS,
     ("POST", "/{departement:str}/ateliers/{workshop_id:uuid}"): SCANNERS,
+    ("POST", "/{departement:str}/ateliers/{workshop_id:uuid}/remise"): SCANNERS,
 }
 
 # Devices: which token passes which of the API's doors.

@@ -1,6 +1,7 @@
 """A manager sees to whom passes go and what was set aside: on the tranche's page, and by commands; nobody is named."""
 
 from datetime import UTC, date, datetime, timedelta
+from html import unescape
 
 import pytest
 
@@ -9,6 +10,7 @@ from funding.hand_out_rules import HandOutRules
 from funding.models import tranche as tranches
 from funding.tranches import Calendar, OpenTranche
 from issuance.desks import Deliver, OpenDesk, deliver, open_desk
+from issuance.given import given as listed
 from issuance.hand_outs import HandOut
 from issuance.holders import Holder
 from issuance.serials import Serial
@@ -95,6 +97,39 @@ def test_what_an_organisation_gave_and_took_is_on_a_page(house):
     said = words(reader.get("/lieux/meme-organisme").text)
     assert "Médiathèque 1 SIREN 999000011 MEDIA 1 sur" in said
     assert 'href="/23/lieux/meme-organisme"' in reader.get("/lieux").text
+
+
+def test_someone_of_both_rooms_hands_out_and_uses_at_the_workshop(house):
+    with house.database.begin("23") as session:
+        opening = OpenDesk(new_id(), "BIBLIO", "Médiathèque", "Prêt", ("tela",), SIRETS[0])
+        done(open_desk(session, opening, by="test", now=house.now))
+        serials = an_order(session, house.world, 1)
+        carnet = Serial.parse(serials[0]).carnet
+        lot = Deliver(new_id(), "BIBLIO", carnet, carnet)
+        done(deliver(session, lot, by="test", now=house.now))
+        path = f"/ateliers/{a_workshop(session)}"
+    token = house.world.token(serials[0])
+    mediator = house.entered(house.of(Role.MEDIATOR))
+    assert "Remettre et utiliser ici" not in mediator.post(path, token=token).text
+
+    who = house.person(Role.PRESCRIBER_AGENT, desk="BIBLIO")
+    house.person(Role.MEDIATOR, who.login)
+    both = house.entered(who)
+    offered = both.post(path, token=token)
+    assert "Remettre et utiliser ici" in unescape(offered.text)
+    fields = {"token": token, "desk": "BIBLIO", "taken": ""}
+    wrong = both.post(f"{path}/remise", **fields, pic="yes")
+    assert wrong.status_code == 422
+    assert (
+        both.post(f"{path}/remise", **fields | {"desk": "CAF"}, pic="yes").status_code
+        == 404
+    )
+    told = both.post(f"{path}/remise", **fields, pic="yes", proof="declared")
+    assert serials[0] in words(told.text)
+    assert "Pass utilisés à l'instant : 1" in words(told.text)
+    with house.database.begin("23", read_only=True) as session:
+        [given_there] = [row for row in listed(session, "at-site") if row.desk == "BIBLIO"]
+    assert (given_there.at_site, given_there.passes) == (1, 1)
 
 
 @pytest.fixture
