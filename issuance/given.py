@@ -36,8 +36,10 @@ _CHOSEN = {
 }
 
 
-def given(session: Session, looked: Looked, *, code: str | None = None) -> Sequence[Given]:
-    """Return the hand-outs of a kind, of one tranche or of all, the newest day first."""
+def given(
+    session: Session, looked: Looked, *, code: str | None = None, most: int | None = None
+) -> Sequence[Given]:
+    """Return the hand-outs of a kind, of one tranche or of all, the newest day first, so many at `most`."""
     chosen = (
         select(
             hand_out.c.entry_id,
@@ -54,6 +56,7 @@ def given(session: Session, looked: Looked, *, code: str | None = None) -> Seque
         .join(tranche, tranche.c.number == hand_out.c.tranche)
         .where(_CHOSEN[looked])
         .order_by(hand_out.c.given_on.desc(), hand_out.c.desk, hand_out.c.entry_id)
+        .limit(most)
     )
     if code is not None:
         chosen = chosen.where(tranche.c.code == code)

@@ -52,8 +52,8 @@ def hand_out(
         order, serials = give(
             session, act, request, sealer, at_site=None if site is None else site.number
         )
-        if site is not None:
-            _be_at_site(session, request, site, order.tranche)
+        if site is not None and not gives_at(session, request.desk, site, order.tranche):
+            raise NotAtThisSite(site.name)
         _decide_waiting(session, act, request, order.number, serials)
 
     # The journal keeps a hash of what was asked for ever: nothing that the vault may have to
@@ -62,15 +62,16 @@ def hand_out(
     return perform(session, act, asked, done)
 
 
-def _be_at_site(
-    session: Session, request: HandOut, where: Row[int, str, str | None, str], tranche: int
-) -> None:
-    """Raise `NotAtThisSite` unless desk and site are one organisation, or the tranche lets any desk."""
+def gives_at(
+    session: Session, code: str, where: Row[int, str, str | None, str], tranche: int
+) -> bool:
+    """Tell whether a desk may hand out at a site: they are one organisation, or the tranche lets any desk."""
     if hand_out_rules(session, tranche).at_sites:
-        return
-    of_desk = session.scalar(select(desk.c.siret).where(desk.c.code == request.desk))
-    if of_desk is None or where.siret is None or siren(of_desk) != siren(where.siret):
-        raise NotAtThisSite(where.name)
+        return True
+    of_desk = session.scalar(select(desk.c.siret).where(desk.c.code == code))
+    if of_desk is None or where.siret is None:
+        return False
+    return siren(of_desk) == siren(where.siret)
 
 
 def _decide_waiting(

@@ -41,7 +41,9 @@ def quota_(place: Place, tranche: str | None, form: str) -> None:
     for q in found:
         told: Any = q.by_proof
         if form != "json":
-            proofs = [(MESSAGES.word("proof", proof), n) for proof, n in q.by_proof.items()]
+            proofs = [
+                (MESSAGES.word("proof_told", proof), n) for proof, n in q.by_proof.items()
+            ]
             told = ", ".join(f"{word} {n}" for word, n in proofs)
         rows.append(
             (

@@ -64,6 +64,7 @@ DESKS = {
     "UDAF": "Union des associations familiales",
     "ML": "Mission locale",
 }
+OF_A_PLACE = ("99900003700013", "23176")
 PUBLICS = {
     "T1": ("jobseeker", "young", "rsa", "aah"),
     "T2": ("senior", "home_help", "family_quotient"),
@@ -180,7 +181,11 @@ def _found(story: Story, session: Session, secret: bytes) -> None:
             request = Accredit(story.id(), place, programme_, date(2020, 1, 1))
             _done(accredit(session, request, by=BY, now=now))
     for code, name in DESKS.items():
-        desk = OpenDesk(story.id(), code, name, f"Accueil {code}", ("tela", "aliso"))
+        # One of them is of the organisation of a place, so that there is something to see.
+        siret, commune = OF_A_PLACE if code == "CCAS" else (None, None)
+        desk = OpenDesk(
+            story.id(), code, name, f"Accueil {code}", ("tela", "aliso"), siret, commune
+        )
         _done(open_desk(session, desk, by=BY, now=now))
 
 

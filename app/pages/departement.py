@@ -37,9 +37,12 @@ from issuance.queries import not_active
 from issuance.quotas import quotas
 from ledger.moments import Moment
 from redemption.reconciliation import Reconciliation, reconcile
+from redemption.same_organisation import same_organisation
 from redemption.sites import FOR_EVER, listed_accreditations, listed_sites
 
 SOON = timedelta(days=30)
+# What a page lists of something that may be long; commands list all of it.
+LISTED = 20
 SiteLine = Row[int, str, str | None, str, str, str]
 SITE_TITLES = ("number", "id", "siret", "name", "commune", "postcode")
 
@@ -85,7 +88,7 @@ class Departement(Controller):
         found, dates = _tranche(request, tranche)
         with reading(request) as session:
             [quota] = quotas(session, tranche)
-            despite = given(session, "despite-limit", code=tranche)
+            despite = given(session, "despite-limit", code=tranche, most=LISTED)
         return page(
             request, "tranche.html", t=found, dates=dates, quota=quota, despite=despite
         )
@@ -122,6 +125,13 @@ class Departement(Controller):
             today=now_of(request).day,
             by=by,
         )
+
+    @get("/lieux/meme-organisme", opt={"door": Action.SEE_SITES}, sync_to_thread=True)
+    def same_organisation(self, request: Asked) -> Response[str]:
+        """List the passes used at a site of the organisation whose desk gave them."""
+        with reading(request) as session:
+            found = same_organisation(session)
+        return page(request, "sites_same.html", found=found)
 
     @post("/lieux/export", opt={"door": Action.EXPORT})
     async def export_sites(self, request: Asked) -> Response[str]:

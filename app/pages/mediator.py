@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, get_args
+from typing import Any, cast, get_args
 from uuid import UUID
 
 from litestar import Controller, Response, get, post
@@ -27,9 +27,12 @@ from app.pages.frame import (
 )
 from app.pages.visitors import NoSuchRoom, Visitor
 from app.people.roles import Action
+from issuance.hand_outs import HandOut, Proof
 from ledger.attempts import Answer as Told
 from ledger.moments import Moment
+from redemption.both_acts import Offer, give_and_use, offer
 from redemption.counter import Device, Presented, Scan, Verdict
+from redemption.recognition import recognise
 from redemption.sites import listed_sites
 from redemption.workshops import (
     Kind,
@@ -43,6 +46,8 @@ from redemption.workshops import (
 RECENT = timedelta(days=14)
 # A list that a form carries along: what this sitting has taken so far.
 LONGEST_SITTING = 100
+# What a pass is told to be that no desk has recorded yet.
+NOT_GIVEN = {"not_handed_out", "kept"}
 LAST_SECOND = int(datetime.max.replace(tzinfo=UTC).timestamp()) - 1
 
 
@@ -86,7 +91,7 @@ class Mediator(Controller):
     def workshop(self, workshop_id: FromPath[UUID], request: Asked) -> Response[str]:
         """Ask for the passes of a workshop, one after the other."""
         held = _workshop(request, workshop_id)
-        return page(request, "workshop.html", w=held, verdict=None, taken=[])
+        return page(request, "workshop.html", w=held, verdict=None, taken=[], offer=None)
 
     @post("/{workshop_id:uuid}", opt={"door": Action.SCAN})
     async def take(
@@ -107,6 +112,7 @@ class Mediator(Controller):
                 w=held,
                 verdict=None,
                 taken=taken,
+                offer=None,
             )
         identifier = act_id(fields)
         scan = Scan(identifier, typed, workshop_id, _claimed(identifier))
@@ -114,9 +120,96 @@ class Mediator(Controller):
         [verdict] = await serving_of(request).redeem(departement, [Presented(scan, device)])
         if verdict.verdict == "accepted" and verdict.serial not in taken:
             taken.append(verdict.serial or "")
+        offered = None
+        if verdict.verdict in NOT_GIVEN:
+            offered = await asyncio.to_thread(_offer, request, typed, held.site)
         return page(
-            request, "workshop.html", w=held, verdict=_shown(request, verdict), taken=taken
+            request,
+            "workshop.html",
+            w=held,
+            verdict=_shown(request, verdict),
+            taken=taken,
+            offer=offered,
+            token=typed,
+            typed={},
         )
+
+    @post("/{workshop_id:uuid}/remise", opt={"door": Action.SCAN})
+    async def give_and_take(
+        self, workshop_id: FromPath[UUID], request: Asked
+    ) -> Response[str]:
+        """Hand a pass out and use it, in one act: where desk and site are one organisation."""
+        fields, m = await form_of(request), language_of(request)
+        held = await asyncio.to_thread(_workshop, request, workshop_id)
+        taken = [s for s in fields.get("taken", "").split(",") if s][:LONGEST_SITTING]
+        typed, identifier = fields.get("token", ""), act_id(fields)
+        visitor, instance = visitor_of(request), serving_of(request).instance
+        ring = instance.keyring(visitor.departement)
+        told: dict[str, Any] = {"w": held, "taken": taken, "token": typed, "typed": fields}
+        desk, serial = fields.get("desk"), await asyncio.to_thread(_serial, request, typed)
+        if desk not in visitor.desks or serial is None:
+            raise NoSuchRoom
+        pic, proof = fields.get("pic"), fields.get("proof")
+        missing = {
+            name: m.refusal("choice_needed")
+            for name, good in (
+                ("pic", pic in {"yes", "no"}),
+                ("proof", proof in get_args(Proof)),
+            )
+            if not good
+        }
+        if missing:
+            offered = Offer(serial, desk)
+            return again(
+                request, "workshop.html", missing, verdict=None, offer=offered, **told
+            )
+        device = Device(str(visitor.session.person), held.site)
+        scan = Scan(identifier, typed, workshop_id, _claimed(identifier))
+        asked = HandOut(
+            identifier,
+            desk,
+            pic == "yes",
+            cast("Proof", proof),
+            serials=(serial,),
+            at_site=str(held.site),
+        )
+
+        def done(session: Session, now: Moment) -> tuple[Told, Verdict | None]:
+            return give_and_use(
+                session,
+                asked,
+                scan,
+                device=device,
+                now=now,
+                sealer=instance.sealer,
+                keyring=ring,
+            )
+
+        answer, verdict = await acting(request, done)
+        if verdict is None:
+            said = m.refusal(answer.code, answer.facts)
+            return again(
+                request, "workshop.html", {"token": said}, verdict=None, offer=None, **told
+            )
+        if verdict.verdict == "accepted" and serial not in taken:
+            taken.append(serial)
+        shown = _shown(request, verdict)
+        return page(request, "workshop.html", verdict=shown, offer=None, **told)
+
+
+def _offer(request: Asked, token: str, site: int) -> Offer | None:
+    """Return what this visitor may hand out here, at a desk of theirs, before it is used."""
+    visitor = visitor_of(request)
+    ring = serving_of(request).instance.keyring(visitor.departement)
+    with reading(request) as session:
+        return offer(session, token, site, visitor.desks, ring)
+
+
+def _serial(request: Asked, token: str) -> str | None:
+    ring = serving_of(request).instance.keyring(visitor_of(request).departement)
+    with reading(request) as session:
+        row = recognise(session, token, ring).row
+    return None if row is None else row.serial
 
 
 def _claimed(identifier: UUID) -> datetime:

@@ -63,6 +63,7 @@ DOORS: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/undos"): BEARER,
     ("POST", "/api/v1/vouchers/check"): BEARER,
     ("POST", "/api/v1/hand-outs"): BEARER,
+    ("POST", "/api/v1/hand-outs/queue"): BEARER,
     ("GET", "/api/v1/reconciliations"): BEARER,
     ("GET", "/api/v1/reconciliations/{tranche:str}"): BEARER,
     ("GET", "/{departement:str}/connexion"): OPEN,
@@ -109,6 +110,7 @@ DOORS: dict[tuple[str, str], Any] = {
     ("GET", "/{departement:str}/besoins"): {M},
     ("POST", "/{departement:str}/besoins"): {M},
     ("GET", "/{departement:str}/lieux"): READERS,
+    ("GET", "/{departement:str}/lieux/meme-organisme"): READERS,
     ("GET", "/{departement:str}/lieux/import"): {M},
     ("POST", "/{departement:str}/lieux/import"): {M},
     ("GET", "/{departement:str}/travaux/{work_id:uuid}"): {M},
@@ -137,6 +139,7 @@ DOORS: dict[tuple[str, str], Any] = {
     ("POST", "/{departement:str}/ateliers"): SCANNERS,
     ("GET", "/{departement:str}/ateliers/{workshop_id:uuid}"): SCANNERS,
     ("POST", "/{departement:str}/ateliers/{workshop_id:uuid}"): SCANNERS,
+    ("POST", "/{departement:str}/ateliers/{workshop_id:uuid}/remise"): SCANNERS,
 }
 
 # Devices: which token passes which of the API's doors.
@@ -146,6 +149,7 @@ TOKENS = {
     ("POST", "/api/v1/undos"): {"site"},
     ("POST", "/api/v1/vouchers/check"): {"site", "desk"},
     ("POST", "/api/v1/hand-outs"): {"desk"},
+    ("POST", "/api/v1/hand-outs/queue"): {"desk"},
     ("GET", "/api/v1/reconciliations"): {"departement"},
     ("GET", "/api/v1/reconciliations/{tranche:str}"): {"departement"},
 }

@@ -305,6 +305,7 @@ def keys() -> frozenset[str]:
         "pass_text": {state.value for state in State},
         "role": {role.value for role in Role},
         "proof": {*get_args(Proof)},
+        "proof_told": {*get_args(Proof)},
         "public": {*publics.KNOWN},
         "need": {*get_args(Need)},
         "despite_limit": {*get_args(DespiteLimit)},

@@ -281,6 +281,8 @@ PAGES = (
     ),
     Shown("sites", "sites.html", "/23/lieux", "compta"),
     Shown("sites-none", "sites.html", "/19/lieux", "debut@19"),
+    Shown("sites-same", "sites_same.html", "/23/lieux/meme-organisme", "compta"),
+    Shown("sites-same-none", "sites_same.html", "/19/lieux/meme-organisme", "debut@19"),
     Shown("site-import", "site_import.html", "/23/lieux/import", "gestion"),
     Shown("site-import-no-programme", "site_import.html", "/19/lieux/import", "debut@19"),
     Shown(

@@ -1,5 +1,6 @@
 """In the Creuse a library hands out and teaches: allowed where it is so, and always to be seen."""
 
+import msgspec
 import pytest
 from sqlalchemy import select
 
@@ -11,18 +12,23 @@ from issuance.models import desk
 from issuance.orders import order_row
 from issuance.paper import printed_passes
 from ledger.identifiers import new_id
+from ledger.models import entry
+from redemption.both_acts import give_and_use, offer
+from redemption.counter import Device
 from redemption.hand_out import hand_out
 from redemption.replacing import ReplaceHandOut, replace_hand_out
 from redemption.same_organisation import SameOrganisation, same_organisation
 from redemption.undoing import Undo, undo
 from tests.builders import (
     MANAGER,
+    SEALER,
     SIRETS,
     a_workshop,
     a_world,
     an_order,
     done,
     given,
+    scan_of,
     scanned,
 )
 from tests.conftest import moment
@@ -111,3 +117,96 @@ def test_a_desk_tells_a_true_siret_and_commune_or_none(session, told, reason):
     answer = open_desk(session, opening, by="test", now=NOW)
     assert (answer.code, answer.facts) == ("desk_impossible", {"reason": reason})
     assert session.scalars(select(desk.c.code)).all() == ["CAF"]
+
+
+def both(session, world, code: str, serial: str, workshop, **more):
+    asked = HandOut(new_id(), code, True, "declared", serials=(serial,), at_site="1")
+    asked = msgspec.structs.replace(asked, **more)
+    scan = scan_of(world.token(serial), workshop, LATER)
+    told = give_and_use(
+        session,
+        asked,
+        scan,
+        device=Device("her", 1),
+        now=LATER,
+        sealer=SEALER,
+        keyring=world.ring,
+    )
+    return asked, scan, told
+
+
+def test_both_acts_are_one_and_sent_again_are_done_once(session):
+    world, serials = a_library(session)
+    workshop = a_workshop(session)
+    token = world.token(serials[5])
+    assert offer(session, token, 1, ["MEDIA"], world.ring) == (serials[5], "MEDIA")
+    asked, scan, (answer, verdict) = both(session, world, "MEDIA", serials[5], workshop)
+    assert (answer.facts["at_site"], verdict.verdict, verdict.cents) == (
+        1,
+        "accepted",
+        1000,
+    )
+
+    again, replayed = give_and_use(
+        session,
+        asked,
+        scan,
+        device=Device("her", 1),
+        now=LATER,
+        sealer=SEALER,
+        keyring=world.ring,
+    )
+    assert (again.replayed, replayed.verdict, replayed.replayed) == (True, "accepted", True)
+    assert (
+        len(session.scalars(select(entry.c.id).where(entry.c.kind == "redeemed")).all())
+        == 1
+    )
+    assert offer(session, token, 1, ["MEDIA"], world.ring) is None
+
+
+def test_a_pass_that_waited_for_its_hand_out_is_used_by_it_and_not_twice(session):
+    world = a_world(session, regularise=True, hand_out=HandOutRules(at_sites=True))
+    serials = an_order(session, world)
+    workshop = a_workshop(session)
+    [kept] = scanned(session, world, workshop, serials[0])
+    assert kept.verdict == "kept"
+    for _ in range(2):
+        _, _, (answer, verdict) = both(session, world, "CAF", serials[0], workshop)
+        if answer.accepted:
+            assert (verdict.verdict, verdict.cents) == ("accepted", 1000)
+        else:
+            assert (answer.code, verdict) == ("already_handed_out", None)
+    assert (
+        len(session.scalars(select(entry.c.id).where(entry.c.kind == "redeemed")).all())
+        == 1
+    )
+
+
+def test_a_use_that_is_refused_leaves_the_hand_out(session):
+    world, serials = a_library(session)
+    too_late = a_workshop(session, "2021-02-01", now=moment("2021-02-01"))
+    _, _, (answer, verdict) = both(session, world, "MEDIA", serials[5], too_late)
+    assert (answer.accepted, verdict.verdict) == (True, "too_late")
+
+
+def test_both_acts_are_offered_only_where_they_may_be_done_without_more(session):
+    world, serials = a_library(session)
+    token = world.token(serials[5])
+    assert offer(session, token, 2, ["MEDIA"], world.ring) is None
+    assert offer(session, token, 1, ["CAF"], world.ring) is None
+    assert offer(session, "nonsense", 1, ["MEDIA"], world.ring) is None
+    assert offer(session, world.token(serials[0]), 1, ["CAF", "MEDIA"], world.ring) is None
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        {"hand_out": HandOutRules(at_sites=True, limit_per_person=5)},
+        {"hand_out": HandOutRules(at_sites=True, holders_named=True)},
+        {"hand_out": HandOutRules(at_sites=True), "publics": ("rsa",)},
+    ],
+)
+def test_a_tranche_that_asks_more_of_the_person_takes_the_page_of_the_desk(session, asks):
+    world = a_world(session, **asks)
+    serials = an_order(session, world)
+    assert offer(session, world.token(serials[0]), 1, ["CAF"], world.ring) is None
