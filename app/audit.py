@@ -9,6 +9,7 @@ from issuance.audit import CHECKS as VAULT
 from ledger.audit import CHECKS as JOURNAL
 from ledger.audit import Finding
 from redemption.audit import CHECKS as COUNTER
+from redemption.stock_audit import CHECKS as STOCK
 
 
 def audit_departement(
@@ -18,5 +19,5 @@ def audit_departement(
 
     The vault of a département that came from a coffre alone stayed where it was.
     """
-    for check in (*JOURNAL, *FUNDS, *(VAULT if with_vault else ()), *COUNTER):
+    for check in (*JOURNAL, *FUNDS, *(VAULT if with_vault else ()), *COUNTER, *STOCK):
         yield check.__name__, check(session)

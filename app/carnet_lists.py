@@ -31,7 +31,7 @@ class CarnetsUnreadable(Refusal):
 def read_carnets(departement: str, text: str) -> Ranges:
     """Return the carnets that were typed; raises `CarnetsUnreadable` with the first word that is none.
 
-    `23-120000`, in the Creuse, is what a cover says, and no range.
+    `23-120000` is what a cover says, and no range; another département's names none of ours.
     """
     numbers: set[int] = set()
     for word in _APART.split(_BETWEEN.sub("-", text.strip())):
@@ -48,7 +48,9 @@ def _ends(departement: str, word: str) -> tuple[int, int]:
     cover, span = _COVER.fullmatch(word), _SPAN.fullmatch(word)
     if word.isascii() and word.isdigit() and len(word) <= len(str(CARNET_MAX)):
         ends = int(word), int(word)
-    elif cover is not None and cover[1].upper() == departement:
+    elif cover is not None:
+        if cover[1].upper() != departement:
+            raise CarnetsUnreadable(word)
         ends = int(cover[2]), int(cover[2])
     elif span is not None:
         ends = min(int(span[1]), int(span[2])), max(int(span[1]), int(span[2]))

@@ -263,6 +263,7 @@ LISTS = [
     ["sites", "list"],
     ["accreditation", "list"],
     ["desk", "list"],
+    ["stock"],
     ["device", "list"],
     ["order", "list"],
     ["order", "prints", "1"],
@@ -316,6 +317,51 @@ def test_a_device_is_shown_its_token_once_and_revoked_once(founded):
     assert founded.try_("device", "new", "--site", "nowhere").refusal == "not_found"
     both = founded.try_("device", "new", "--site", "lieu-1", "--desk", "CAF")
     assert both.code == 2
+
+
+def test_stock_is_sent_signed_for_counted_and_voided(founded, tmp_path):
+    ordered(founded, tmp_path / "paper", 6)
+    desk = ["--prescriber", "MSA", "--name", "Accueil", "--programme", "tela"]
+    founded("desk", "open", "MSA", *desk)
+    told = founded("transfer", "send", "1-3, 5", "--from", "CAF", "--to", "MSA")
+    assert told.out.strip() == "Transfert 1 : 4 carnets en chemin."
+    assert founded.try_("hand-out", "--desk", "MSA", "--carnet", 1).code == 1
+    told = founded("transfer", "receive", 1, "--at", "MSA", "--carnets", "1-2")
+    assert told.out.strip().endswith("2 carnets reçus. Manquent : 3, 5.")
+    listed = json.loads(founded("transfer", "list", "--format", "json").out)
+    assert [(t["left"], t["missing"]) for t in listed] == [("3, 5", True)]
+    founded("transfer", "receive", 1, "--at", "CAF")
+    assert founded.try_("transfer", "receive", 1).code == 2
+    assert founded.try_("transfer", "receive", 1, "--at", "MSA", "--none").code == 1
+    assert founded.try_("transfer", "send", "les bleus", "--to", "MSA").code == 1
+
+    told = founded("count", "record", "1, 7", "--desk", "MSA")
+    assert told.out.strip() == "Attendus : 2. Comptés : 2. Manquent : 2. En trop : 7."
+    rows = csv.DictReader(
+        io.StringIO(founded("count", "export", "--desk", "MSA", "--format", "csv").out)
+    )
+    assert [row["ecart"] for row in rows] == ["0", "-1", "1"]
+    assert founded("count", "record", "--store").out.startswith("Attendus : 0.")
+    assert founded.try_("count", "record", "1").code == 2
+
+    assert (
+        "Carnets 6 à 6 annulés : 5 pass"
+        in founded("void-misprints", "--first", 6, "--last", 6).out
+    )
+    held = json.loads(founded("stock", "--format", "json").out)
+    assert [(h["desk"], h["carnets"]) for h in held] == [("CAF", "3-5"), ("MSA", "1-2")]
+    only = json.loads(
+        founded("stock", "--organisation", "MSA", "--on", TODAY, "--format", "json").out
+    )
+    assert [h["passes"] for h in only] == [10]
+    assert (
+        json.loads(
+            founded("stock", "--desk", "CAF", "--on", YESTERDAY, "--format", "json").out
+        )
+        == []
+    )
+    assert founded.try_("stock", "--desk", "NOPE").code == 1
+    founded("audit")
 
 
 def test_amendments_are_recorded(founded):
