@@ -20,9 +20,7 @@ from ledger.models import entry
 
 Name = Literal["ordered", "proof", "made", "printed", "delivered", "active", "told"]
 # What somebody has to do next; specimens are made and printed, and that is all.
-Next = Literal[
-    "make", "proof", "print", "deliver", "activate", "tell", "cancel", "nothing"
-]
+Next = Literal["make", "proof", "print", "deliver", "activate", "tell", "cancel", "nothing"]
 
 
 @dataclass(frozen=True)
