@@ -33,7 +33,7 @@ from app.people.roles import Action
 from app.printing import templates
 from app.printing.content import Logos
 from app.printing.printing import Asked as Printed
-from app.printing.printing import Prepared
+from app.printing.printing import Prepared, look_of
 from app.printing.proof import prepare_proof, what_it_says
 from app.works.asking import Work, unfinished
 from app.works.order_making import KIND, ask_making
@@ -227,29 +227,28 @@ async def _not_active(
 
 
 def about(request: Asked, order: Shown) -> dict[str, Any]:
-    """Return what the page of an order shows of it: where it is, and what its proof would say now."""
-    life, says = None, ""
-    if order.step != "replacement":
-        with reading(request) as session:
-            life = life_of(session, order.line)
-    if life is not None and may_approve(request, order, life):
-        try:
-            says = what_it_says(proof_of(request, order.line.number))
-        except Refusal as no:
-            says = ""
-            return {
-                "order": order,
-                "life": life,
-                "says": says,
-                "no_proof": sentence(request, no),
-            }
-    return {"order": order, "life": life, "says": says, "no_proof": ""}
+    """Return what the page of an order shows of it: where it is, and what the proof to approve would say."""
+    told: dict[str, Any] = {"order": order, "life": None, "says": "", "no_proof": ""}
+    if order.step == "replacement":
+        return told
+    with reading(request) as session:
+        life = told["life"] = life_of(session, order.line)
+    decides = visitor_of(request).sees(Action.ORDER, order.line.programme)
+    if not decides or order.step in ("specimen", "cancelled"):
+        return told
+    try:
+        proof = proof_of(request, order.line.number)
+    except Refusal as no:
+        return told | {"no_proof": sentence(request, no)}
+    return told | {"says": what_it_says(proof) if _waits(proof, life) else ""}
 
 
-def may_approve(request: Asked, order: Shown, life: Life) -> bool:
-    """Tell whether this visitor is asked for a proof of this order: nobody looked at one yet."""
-    waits = order.step not in ("specimen", "cancelled") and not life.has("proof")
-    return waits and visitor_of(request).sees(Action.ORDER, order.line.programme)
+def _waits(proof: Prepared, life: Life) -> bool:
+    """Tell whether this proof is to be looked at: none was, or ours changed since one was."""
+    now = look_of(proof.plan)
+    seen = [a.look for a in life.approved if a.kind == "pdf"]
+    ours = [look for look in seen if (look.template, look.logos) == (now.template, ())]
+    return not life.approved or any(look != now for look in ours)
 
 
 def proof_of(request: Asked, number: int) -> Prepared:

@@ -126,7 +126,7 @@ def prepare(
         last_carnet=last,
         near=asked.near,
     )
-    check_says(plan, asked, departement.host)
+    check_says(plan, asked, void(plan, departement.host))
     check_approved(session, order, plan.kind, look_of(plan))
     return Prepared(order, plan, asked, signed(order, signer, departement.host))
 
@@ -152,11 +152,11 @@ def content_of(
     )
 
 
-def check_says(plan: Plan, asked: Asked, host: str) -> None:
+def check_says(plan: Plan, asked: Asked, worthless: Passes) -> None:
     """Raise unless the sheets say what the funders ask: one carnet is set, worth nothing."""
     if plan.kind == "shop":  # the sheets are the shop's own
         return
-    [carnet] = void(plan, host)(range(plan.first_carnet, plan.first_carnet + 1))
+    [carnet] = worthless(range(plan.first_carnet, plan.first_carnet + 1))
     sample = {**as_told(plan.content), "carnets": [told(carnet)]}
     asked.template.check(sample, asked.logos.data, list(plan.content.publicity))
 

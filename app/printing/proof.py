@@ -67,10 +67,9 @@ def prepare_proof(
     phone: str | None,
     now: Moment,
 ) -> Prepared:
-    """Read what the proof of an order says, and check that the template says what its funders ask; only reads.
+    """Read what the proof of an order says; only reads, and sets nothing yet.
 
-    The order may be made or not.  Raises `NotFound`, `ProofNotNeeded`, `TemplateWrong`,
-    `EuBlockMissing`, `EuBlockSmaller`, `CommuneUnknown`.
+    The order may be made or not.  Raises `NotFound`, `ProofNotNeeded`, `CommuneUnknown`.
     """
     order = order_row(session, asked.order)
     check_needs_proof(session, order)
@@ -93,13 +92,16 @@ def prepare_proof(
         last_carnet=order.first_carnet,
         near=asked.near,
     )
-    check_says(plan, asked, departement.host)
     return Prepared(shown, plan, asked, void(plan, departement.host))
 
 
 def proof_pdf(prepared: Prepared) -> bytes:
-    """Set the proof of our own sheets; the same bytes as long as it says the same."""
+    """Set the proof of our own sheets; the same bytes as long as it says the same.
+
+    Raises `TemplateWrong`, `EuBlockMissing`, `EuBlockSmaller`, as the printing itself would.
+    """
     plan, asked = prepared.plan, prepared.asked
+    check_says(plan, asked, prepared.passes)
     carnets = prepared.passes(range(plan.first_carnet, plan.last_carnet + 1))
     at = int(plan.at.timestamp())
     job = Job(_marked(asked.template), as_told(plan.content), asked.logos.data, at, carnets)

@@ -23,7 +23,7 @@ from redemption.hand_out import hand_out
 from tests.app.postbox import Postbox, text_of
 from tests.app.printing.press import text
 from tests.app.visiting import Browser, House, engine_house, house, plain
-from tests.builders import an_order, done
+from tests.builders import an_order, approved, done
 
 __all__ = ["engine_house", "house"]
 
@@ -96,6 +96,15 @@ def test_a_proof_is_looked_at_and_approved_from_the_page(house, manager):
     page = plain(manager.get(path).text)
     assert "Approuver l'épreuve" not in page
     assert "imprimer les carnets" in page
+
+
+def test_a_proof_is_asked_for_again_once_our_own_template_has_changed(house, manager):
+    number = ordered(house, active=False, delivered=False)
+    for changed, asked in (({"template_sha256": "12" * 32}, True), ({}, False)):
+        with house.database.begin("23") as session:
+            done(approved(session, number, **changed))
+        page = plain(manager.get(f"/commandes/{number}").text)
+        assert ("Approuver l'épreuve" in page) == asked
 
 
 def test_a_reader_sees_the_steps_and_no_button(house, manager):

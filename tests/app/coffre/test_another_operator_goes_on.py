@@ -345,7 +345,7 @@ def test_an_order_of_before_can_be_printed_again_and_new_ones_have_new_keys(move
         assert again == {s: move.world.token(s) for s in again}
         world = World(hand, keyring(session, "23", THEIRS))
         an_order(session, world, 1, now=LATER)
-        assert order_row(session, 8).key_id == hand.voucher_key_id
+        assert order_row(session, 9).key_id == hand.voucher_key_id
         assert order_row(session, 1).key_id != hand.voucher_key_id
         with pytest.raises(KeysLocked):
             signer(session, "23", SECRET)
