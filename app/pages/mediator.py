@@ -147,7 +147,17 @@ class Mediator(Controller):
         ring = instance.keyring(visitor.departement)
         told: dict[str, Any] = {"w": held, "taken": taken, "token": typed, "typed": fields}
         desk, serial = fields.get("desk"), await asyncio.to_thread(_serial, request, typed)
-        if desk not in visitor.desks or serial is None:
+        if not typed or serial is None:
+            needed = m.refusal("field_needed", {"field": m.text("Code du pass")})
+            return again(
+                request,
+                "workshop.html",
+                {"token": needed},
+                verdict=None,
+                offer=None,
+                **told,
+            )
+        if desk not in visitor.desks:
             raise NoSuchRoom
         pic, proof = fields.get("pic"), fields.get("proof")
         missing = {

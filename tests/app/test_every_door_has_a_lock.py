@@ -418,6 +418,7 @@ def _bodies(locks: Locks) -> dict[str, Any]:
         "/api/v1/hand-outs": {
             "id": str(new_id()), "pic": True, "proof": "attested", "carnet": 10,
         },
+        "/api/v1/hand-outs/queue": [],
     }  # fmt: skip
 
 
