@@ -109,8 +109,8 @@ def count_stock(session: Session, request: Count, *, by: str, now: Moment) -> An
             raise CountUnreadable
         held = held_by(session, request.desk)
         if request.desk is not None:
-            for order in sorted({span.order for span in held}):
-                gates.take(session, stock_gate(order))
+            for key in sorted({stock_gate(span.order) for span in held}):
+                gates.take(session, key)
             held = held_by(session, request.desk)
         expected = carnets_of(held)
         subject = _subject(request.desk)

@@ -179,6 +179,7 @@ def give(
     on, at, clock = _be_ready(session, act, request, order, carnets, rules)
     if any(gate.closed_by is not None for gate in held.values()):
         raise StockLapsed(order.number)
+    gates.in_turn(session, map(waits_for, serials))
     serials = _still_here(session, request, serials)
     content = _content(request, rules)
     mark, despite = _mark(session, act, request, rules, sealer), None
@@ -375,6 +376,11 @@ def _content(request: HandOut, rules: HandOutRules) -> Salted | None:
     if rules.holders_named and request.holder is not None:
         told["holder"] = msgspec.to_builtins(request.holder)
     return salted(told) if any(value is not None for value in told.values()) else None
+
+
+def waits_for(serial: str) -> str:
+    """Return in whose name a scan that comes before its hand-out, and that hand-out, take turns."""
+    return f"hand_out/{serial}"
 
 
 def mark_handed_out(session: Session, serials: Sequence[str], entry: UUID) -> None:

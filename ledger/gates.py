@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from ledger.bulk import is_postgres, run, text_array
@@ -42,12 +42,21 @@ def install(session: Session, keys: Iterable[str]) -> None:
 
 _HOLD = """
     SELECT key, generation, closed_by FROM gate
-    WHERE key = ANY (CAST(%(keys)s AS text[])) ORDER BY key FOR KEY SHARE
+    WHERE key = ANY (CAST(%(keys)s AS text[])) ORDER BY key <> 'reference', key FOR KEY SHARE
+"""
+# Names are of one département, locks of the whole database.
+_IN_TURN = """
+    SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '/' || name, 0))
+    FROM (SELECT unnest(CAST(:names AS text[])) AS name ORDER BY 1) AS each
 """
 
 
 def hold(session: Session, keys: Iterable[str]) -> dict[str, Gate]:
-    """Keep the gates as they are until the transaction ends; waits for a group act under way."""
+    """Keep the gates as they are until the transaction ends; waits for a group act under way.
+
+    `REFERENCE` comes first and the others follow by key, here as wherever several are taken: two
+    acts never wait for each other.
+    """
     chosen = sorted(set(keys))
     if is_postgres(session):
         rows = run(session, _HOLD, {"keys": text_array(chosen)})
@@ -65,6 +74,16 @@ def take(session: Session, key: str) -> Gate:
         .with_for_update()
     ).one()
     return Gate(generation, closed_by)
+
+
+def in_turn(session: Session, names: Iterable[str]) -> None:
+    """Wait for whoever else works on things of these names, and keep them waiting until the end.
+
+    For single acts that must see what the other wrote and have no row in common.  Taken after the
+    gates, all in one call.
+    """
+    if is_postgres(session):  # SQLite's writers come one by one
+        session.execute(text(_IN_TURN), {"names": sorted(set(names))})
 
 
 def close(session: Session, key: str, *, act: UUID) -> None:

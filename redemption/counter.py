@@ -5,17 +5,20 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from hashlib import sha256
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from issuance import codes
+from issuance.hand_outs import waits_for
 from issuance.keys import Keyring
-from ledger import attempts
+from issuance.models import handed_out
+from ledger import attempts, gates
 from ledger.attempts import ACT_REUSED, Answer, Attempt
 from ledger.entries import Entry, Right
 from ledger.journal import Holder, holders, settle
@@ -90,13 +93,15 @@ def redeem(
     number of statements, whatever the length of the queue.
     """
     said = [read(p.scan.token, keyring) for p in queue]
-    known = facts(
+    look = partial(
+        facts,
         session,
         serials=[text.serial for text in said if text.serial is not None],
         codes=[text.code_digest for text in said if text.code_digest is not None],
         workshops=[p.scan.workshop for p in queue],
         marks=[text.mark for text in said if text.mark is not None],
     )
+    known = look()
     verdicts: list[Verdict | None] = [None] * len(queue)
     first_seen: dict[UUID, int] = {}
     for place, p in enumerate(queue):
@@ -106,7 +111,10 @@ def redeem(
         else:
             first_seen.setdefault(p.scan.id, place)
     fit = list(first_seen.values())
-    judged = _judged(session, [(queue[n], said[n]) for n in fit], known, now, keyring)
+    batch = [(queue[n], said[n]) for n in fit]
+    judged = _judged(session, batch, known, now, keyring)
+    if _given_meanwhile(session, judged):
+        judged = _judged(session, batch, look(), now, keyring)
     for place, verdict in zip(fit, _settled(session, judged), strict=True):
         verdicts[place] = verdict
     return [
@@ -224,6 +232,20 @@ def _judged(
         told = {} if entry else _explained(reason, row, order, place, holder)
         judged.append(Judged(attempt, reason, told, entry))
     return judged
+
+
+def _given_meanwhile(session: Session, judged: Sequence[Judged]) -> bool:
+    """Tell whether a pass whose scan would wait for its hand-out was handed out since we looked.
+
+    From here on nobody hands such a pass out before this transaction ends, and finds its scan
+    then: a scan that waits is never one that nobody decides.
+    """
+    kept = [j.entry.facts["serial"] for j in judged if j.entry and j.code == Reason.KEPT]
+    if not kept:
+        return False
+    gates.in_turn(session, map(waits_for, kept))
+    given = select(handed_out.c.serial).where(handed_out.c.serial.in_(kept)).limit(1)
+    return session.scalar(given) is not None
 
 
 def _settled(session: Session, judged: Sequence[Judged]) -> list[Verdict]:

@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session
 from funding import queries as funds
 from funding.queries import FunderPart
 from funding.tranches import TrancheRow
-from issuance.models import activation, handed_out, voucher, voucher_order
+from issuance.models import activation, voucher, voucher_order
 from issuance.queries import REPLACEMENT, carnets_given_up
 from ledger import canonical
 from ledger import queries as books
@@ -452,10 +452,14 @@ def _waiting_scans(
 ) -> dict[int, int]:
     """Count, by tranche, the passes that were scanned and still wait for their hand-out to be recorded.
 
-    Today's count needs no log.  Within a log size, a scan waits until a hand-out that it holds,
-    whatever the day of that: the hand-out decides for the day of the workshop.
+    Today's count needs no log.  Within a log size, a scan waits until its pass is spent by an entry
+    that it holds, whatever the day of that: the hand-out decides for the day of the workshop.  One
+    that the hand-out could not accept (the place was not accredited that day) goes on waiting, for
+    a manager: nothing is dropped in silence.
     """
-    given = select(handed_out.c.serial).where(handed_out.c.serial == kept_scan.c.serial)
+    ended = select(entry.c.id).where(
+        entry.c.uses == "spend", entry.c.subject == kept_scan.c.serial
+    )
     chosen = (
         select(voucher_order.c.tranche, func.count(func.distinct(kept_scan.c.serial)))
         .join(voucher, voucher.c.serial == kept_scan.c.serial)
@@ -464,17 +468,18 @@ def _waiting_scans(
     )
     if view.bounded:
         placed = log_leaf.alias()
-        given = given.join(placed, placed.c.entry_id == handed_out.c.entry_id).where(
+        ended = ended.join(placed, placed.c.entry_id == entry.c.id).where(
             placed.c.idx < view.size
         )
         chosen = chosen.join(log_leaf, log_leaf.c.entry_id == kept_scan.c.entry_id).where(
             log_leaf.c.idx < view.size
         )
     if view.as_of is not None:
-        chosen = chosen.join(entry, entry.c.id == kept_scan.c.entry_id).where(
-            entry.c.occurred_on <= view.as_of
+        scanned = entry.alias()
+        chosen = chosen.join(scanned, scanned.c.id == kept_scan.c.entry_id).where(
+            scanned.c.occurred_on <= view.as_of
         )
-    chosen = chosen.where(voucher_order.c.tranche.in_(numbers), ~exists(given))
+    chosen = chosen.where(voucher_order.c.tranche.in_(numbers), ~exists(ended))
     return dict(session.execute(chosen).all())
 
 

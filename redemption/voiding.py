@@ -28,6 +28,7 @@ from ledger.moments import Moment
 from ledger.refusal import Refusal
 from redemption import presented
 from redemption.blocking import PASSES_MAX, RangeTooLong
+from redemption.models import kept_scan
 from redemption.presented import PassRow
 
 # The kind of the entry that ends each pass.
@@ -36,7 +37,7 @@ VOIDED: Final = "voided"
 
 @dataclass(eq=False)
 class CarnetsNotWhole(Refusal):
-    """A pass of these carnets was handed out, blocked or voided: they are no misprints to take back."""
+    """A pass of these carnets was handed out, scanned, blocked or voided: they are no misprints to take back."""
 
     code = "carnets_not_whole"
 
@@ -73,8 +74,10 @@ def void_misprints(
         lot = voucher.c.carnet.between(request.first_carnet, request.last_carnet)
         started = session.scalars(
             select(voucher.c.carnet)
-            .join(handed_out, handed_out.c.serial == voucher.c.serial)
-            .where(lot)
+            .outerjoin(handed_out, handed_out.c.serial == voucher.c.serial)
+            .outerjoin(kept_scan, kept_scan.c.serial == voucher.c.serial)
+            # A scan that waits says that somebody has it, and that the desk has not written so yet.
+            .where(lot, handed_out.c.serial.is_not(None) | kept_scan.c.serial.is_not(None))
             .distinct()
         ).all()
         if started:

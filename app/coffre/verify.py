@@ -634,6 +634,8 @@ class Order:
         self.active_on = ""
         # Where its carnets are: a desk, the number of the transfer they are on the way with, or the store.
         self.desks: dict[int, str | int] = {}
+        # Passes scanned before their hand-out was written down.
+        self.awaited: set[int] = set()
         self.lapsed: set[str] = set()
 
     def serial(self, departement: str, place: int) -> str:
@@ -1471,7 +1473,7 @@ class Replay:
         told = (order.tranche.told["number"], len(places), value)
         if (
             not order.first <= first <= last < order.first + order.carnets
-            or any(order.state[place] != STOCK for place in places)
+            or any(order.state[place] != STOCK or place in order.awaited for place in places)
             or "stock" in order.lapsed
             or (f["tranche"], f["count"], f["released_cents"]) != told
         ):
@@ -1517,7 +1519,8 @@ class Replay:
         order.lapsed.add(stage)
 
     def _on_kept(self, e: Facts, f: Facts) -> None:
-        self._pass(f["serial"])
+        order, place = self._pass(f["serial"])
+        order.awaited.add(place)
         self.kept[e["id"]] = (f["serial"], f["workshop"], e["recorded"])
 
     def _on_disputed(self, e: Facts, f: Facts) -> None:

@@ -11,8 +11,10 @@ from ledger.identifiers import new_id
 from ledger.models import entry
 from redemption.counter import Presented, redeem
 from redemption.models import kept_scan
+from redemption.reconciliation import reconcile
 from redemption.sites import Accredit, accredit
 from redemption.undoing import Undo, undo
+from redemption.voiding import VoidMisprints, void_misprints
 from tests.builders import (
     MANAGER,
     a_site,
@@ -25,6 +27,7 @@ from tests.builders import (
     scanned,
 )
 from tests.conftest import moment
+from tests.together import run_together
 
 AT = moment("2020-02-03", 14)
 LATER = moment("2020-02-05")
@@ -41,6 +44,11 @@ def waiting(database):
 
 def held(session) -> dict[tuple[str, str | None], int]:
     return {(h.kind, h.party): h.cents for h in queries.holdings(session, ["1"]) if h.cents}
+
+
+def waiting_in(session) -> int:
+    [tranche] = reconcile(session, now=moment("2021-03-01"), tranche="T1")
+    return tranche.scans_waiting
 
 
 def uses(session) -> list:
@@ -161,3 +169,49 @@ def test_a_use_decided_by_a_hand_out_can_be_undone_and_the_pass_spent_again(wait
         [verdict] = scanned(session, world, workshop, serials[0], now=LATER)
         assert verdict.verdict == "accepted"
         assert held(session)["due", "1"] == 1000
+
+
+def test_a_scan_that_the_hand_out_could_not_accept_is_still_seen_to_wait(waiting):
+    database, world, serials = waiting
+    with database.begin("23") as session:
+        too_late = a_workshop(session, "2021-02-01")
+        scanned(session, world, too_late, serials[0], now=moment("2021-02-01"))
+        done(given(session, serials[0], now=LATER))
+        assert waiting_in(session) == 1
+        scanned(session, world, a_workshop(session), serials[0], now=LATER)
+        assert waiting_in(session) == 0
+
+
+def test_a_scan_and_the_hand_out_that_it_waits_for_never_miss_each_other(waiting):
+    database, world, _serials = waiting
+    with database.begin("23") as session:
+        serials = an_order(session, world, 12)
+        workshop = a_workshop(session)
+
+    for first in range(0, 60, 5):
+        carnet = serials[first : first + 5]
+
+        def scans(carnet=carnet) -> None:
+            with database.begin("23") as session:
+                found = scanned(session, world, workshop, *carnet, now=LATER)
+                assert {v.verdict for v in found} <= {"accepted", "kept"}
+
+        def gives(carnet=carnet) -> None:
+            with database.begin("23") as session:
+                done(given(session, *carnet, now=LATER))
+
+        run_together(scans, gives)
+    with database.begin("23") as session:
+        assert len(uses(session)) == 60
+        assert waiting_in(session) == 0
+
+
+def test_carnets_with_a_scan_that_waits_are_not_voided_as_misprints(waiting):
+    database, world, serials = waiting
+    with database.begin("23") as session:
+        scanned(session, world, a_workshop(session), serials[0])
+        request = VoidMisprints(new_id(), 1, 1)
+        answer = void_misprints(session, request, by="test", now=LATER)
+        assert answer.code == "carnets_not_whole"
+        done(given(session, *serials, now=LATER))
+        assert len(uses(session)) == 1
