@@ -32,9 +32,9 @@ from app.people.roles import MAY, Action
 from funding.models import tranche
 from issuance.holdings import Holding, holdings
 from issuance.models import desk_programme, voucher_order
+from issuance.on_the_way import open_transfers
 from issuance.queries import desk_names
 from issuance.ranges import Ranges, written
-from issuance.transfers import open_transfers
 from issuance.whereabouts import CarnetsMissing, order_of
 from ledger.attempts import Answer as Told
 from ledger.moments import Moment

@@ -33,8 +33,9 @@ from app.pages.stock import (
 from app.pages.visitors import NoSuchRoom
 from app.people.roles import Action
 from funding.operations import NotFound
+from issuance.on_the_way import Transfer, transfer_row
 from issuance.ranges import written
-from issuance.transfers import Receive, Send, Transfer, receive, send, transfer_row
+from issuance.transfers import Receive, Send, receive, send
 from ledger.attempts import Answer as Told
 from ledger.moments import Moment
 from ledger.refusal import Refusal

@@ -390,7 +390,10 @@ def _send(here: Served) -> None:
     number = int(here.orders["not_active"].rpartition("/")[2])
     with here.instance.database.begin(CODE) as session:
         now, first = here.instance.moment(CODE), order_row(session, number).first_carnet
-        for desk, carnets in (("ML", ((first, first),)), ("MSA", ((first + 1, first + 2),))):
+        for desk, carnets in (
+            ("ML", ((first, first),)),
+            ("MSA", ((first + 1, first + 2),)),
+        ):
             done(send(session, Send(new_id(), None, desk, carnets), by="test", now=now))
         got = Receive(new_id(), 2, "MSA", ((first + 1, first + 1),))
         done(receive(session, got, by="test", now=now))
