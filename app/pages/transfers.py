@@ -22,6 +22,7 @@ from app.pages.frame import (
     visitor_of,
 )
 from app.pages.stock import (
+    LINES,
     STORE,
     Holder,
     be_of_programmes,
@@ -55,7 +56,7 @@ class Transfers(Controller):
     @post("/envoi", opt={"door": Action.MANAGE_STOCK})
     async def send(self, departement: FromPath[str], request: Asked) -> Answer:
         """Put carnets on the way, once whatever the clicks; its page is what travels with them."""
-        fields = await form_of(request)
+        fields = await form_of(request, lines=LINES)
         visitor, m = visitor_of(request), language_of(request)
         offered = await asyncio.to_thread(_offered, request)
         carnets, errors = typed_carnets(request, fields)
@@ -93,7 +94,7 @@ class Transfers(Controller):
         self, departement: FromPath[str], number: FromPath[int], request: Asked
     ) -> Answer:
         """Sign for all that is on the way, for a part of it, or for nothing."""
-        fields = await form_of(request)
+        fields = await form_of(request, lines=LINES)
         visitor, m = visitor_of(request), language_of(request)
         shown = await asyncio.to_thread(_shown, request, number)
         transfer: Transfer = shown["transfer"]
