@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-from sqlalchemy import Select, Text, case, cast, func, literal, or_, select
+from sqlalchemy import CompoundSelect, Select, Text, case, cast, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from funding.models import tranche
@@ -74,7 +74,7 @@ def spans(
     One question, whatever there is: passes and carnets are counted where they are.
     """
     left = _left(on, desks)
-    place = _places(on)
+    place = _places(on, desks)
     run = func.row_number().over(
         partition_by=(place.c.desk, place.c.transfer, left.c.order_number),
         order_by=left.c.carnet,
@@ -125,9 +125,7 @@ def _left(on: date | None, desks: Collection[str] | None) -> Any:  # noqa: ANN40
         .having(left > 0)
     )
     if desks is not None:
-        brought = select(delivery.c.carnet).where(delivery.c.desk.in_(list(desks)))
-        sent = select(departure.c.carnet).where(departure.c.transfer.in_(_towards(desks)))
-        chosen = chosen.where(voucher.c.carnet.in_(brought.union(sent)))
+        chosen = chosen.where(voucher.c.carnet.in_(_ever_with(desks)))
     if on is not None:
         chosen = chosen.where(voucher.c.carnet.in_(_made_by(on)))
     return chosen.subquery()
@@ -155,7 +153,14 @@ def _made_by(on: date) -> Select[tuple[int]]:
     )
 
 
-def _places(on: date | None) -> Any:  # noqa: ANN401 - a subquery
+def _ever_with(desks: Collection[str]) -> CompoundSelect[tuple[int]]:
+    """Select the carnets that were ever at these desks, or on the way to them."""
+    brought = select(delivery.c.carnet).where(delivery.c.desk.in_(list(desks)))
+    sent = select(departure.c.carnet).where(departure.c.transfer.in_(_towards(desks)))
+    return brought.union(sent)
+
+
+def _places(on: date | None, desks: Collection[str] | None) -> Any:  # noqa: ANN401
     """Select where carnets were at the end of a day: what their last turn until then says."""
     moved = moves().subquery()
     rank = func.row_number().over(partition_by=moved.c.carnet, order_by=moved.c.turn.desc())
@@ -163,6 +168,8 @@ def _places(on: date | None) -> Any:  # noqa: ANN401 - a subquery
     if on is not None:
         chosen = chosen.join(entry, entry.c.id == moved.c.entry_id)
         chosen = chosen.where(entry.c.occurred_on <= on)
+    if desks is not None:
+        chosen = chosen.where(moved.c.carnet.in_(_ever_with(desks)))
     ranked = chosen.subquery()
     last = select(ranked.c.carnet, ranked.c.desk, ranked.c.transfer)
     return last.where(ranked.c.rank == 1).subquery()

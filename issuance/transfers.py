@@ -5,30 +5,25 @@ it stays with its transfer until somebody finds it, at either end, or the dépar
 A holder is a desk by its code, or None for the central store.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date
-from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, exists, func, insert, or_, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
-from funding.models import tranche
-from funding.operations import NotFound, exist
+from funding.operations import exist
 from issuance.desks import LOT_MAX, serve
-from issuance.models import delivery, departure, desk, voucher_order
+from issuance.models import desk
 from issuance.models import transfer as transfers
+from issuance.on_the_way import on_the_way, sent_row, subject_of
 from issuance.orders import StockLapsed, stock_gate, take_numbers
-from issuance.queries import orders_with_stock_lapsed
 from issuance.ranges import (
     Ranges,
     count_of,
     in_order,
     numbers_of,
     ranges_of,
-    read_ranges,
     written,
 )
 from issuance.whereabouts import (
@@ -39,7 +34,7 @@ from issuance.whereabouts import (
     where_are,
     with_something_left,
 )
-from ledger import canonical, gates
+from ledger import gates
 from ledger.attempts import Act, Answer, perform
 from ledger.entries import Right
 from ledger.journal import must_record
@@ -165,7 +160,7 @@ def send(session: Session, request: Send, *, by: str, now: Moment) -> Answer:
             "to": request.target,
             "transfer": number,
         }
-        sent = Right("send", _subject(number), 0)
+        sent = Right("send", subject_of(number), 0)
         must_record(session, [act.entry("transfer_sent", facts, right=sent)])
         session.execute(
             insert(transfers).values(
@@ -191,10 +186,6 @@ def _be_possible(request: Send) -> None:
         raise TransferImpossible("too_many")
 
 
-def _subject(number: int) -> str:
-    return f"transfer/{number}"
-
-
 def receive(session: Session, request: Receive, *, by: str, now: Moment) -> Answer:
     """Sign for what arrived of a transfer: it is there from now on, and can be handed out there.
 
@@ -206,7 +197,7 @@ def receive(session: Session, request: Receive, *, by: str, now: Moment) -> Answ
 
     def done() -> None:
         gates.alone(session)
-        found = _transfer(session, request.transfer)
+        found = sent_row(session, request.transfer)
         if request.at not in (found.from_desk, found.to_desk):
             raise TransferElsewhere(request.transfer)
         if not in_order(request.carnets) or len(request.carnets) > RANGES_MAX:
@@ -229,157 +220,14 @@ def receive(session: Session, request: Receive, *, by: str, now: Moment) -> Answ
         turn = session.scalar(
             select(func.count())
             .select_from(entry)
-            .where(entry.c.uses == "receive", entry.c.subject == _subject(request.transfer))
+            .where(
+                entry.c.uses == "receive", entry.c.subject == subject_of(request.transfer)
+            )
         )
-        signed = Right("receive", _subject(request.transfer), turn or 0)
+        signed = Right("receive", subject_of(request.transfer), turn or 0)
         must_record(session, [act.entry("transfer_received", facts, right=signed)])
         if request.carnets:
             before = where_are(session, request.carnets)
             move(session, request.carnets, before, desk=request.at, entry=act.id)
 
     return perform(session, act, request, done)
-
-
-def _transfer(session: Session, number: int) -> Any:  # noqa: ANN401 - a row
-    row = session.execute(
-        select(transfers).where(transfers.c.number == number)
-    ).one_or_none()
-    if row is None:
-        raise NotFound("transfer", str(number))
-    return row
-
-
-def on_the_way(session: Session, number: int) -> Ranges:
-    """Return the carnets of a transfer that have arrived nowhere yet."""
-    chosen = _waiting(departure.c.carnet).where(departure.c.transfer == number)
-    return ranges_of(session.scalars(chosen))
-
-
-def _waiting(*columns: ColumnElement[Any]) -> Select[Any]:
-    """Select columns of the departures on the way: each turn follows the one before."""
-    back = departure.alias("back")
-    return select(*columns).where(
-        departure.c.transfer.is_not(None),
-        ~exists().where(
-            delivery.c.carnet == departure.c.carnet,
-            delivery.c.turn == departure.c.turn + 1,
-        ),
-        ~exists().where(
-            back.c.carnet == departure.c.carnet, back.c.turn == departure.c.turn + 1
-        ),
-    )
-
-
-class Receipt(NamedTuple):
-    """What somebody signed for, and where: at a desk, or in the central store."""
-
-    on: date
-    at: str | None
-    carnets: Ranges
-    missing: Ranges
-
-
-class Transfer(NamedTuple):
-    """A transfer, what was signed for, and what is still on the way, worth something or not."""
-
-    number: int
-    source: str | None
-    target: str | None
-    programme: str
-    order: int
-    sent_on: date
-    carnets: Ranges
-    receipts: tuple[Receipt, ...]
-    left: Ranges
-
-
-def transfer_row(session: Session, number: int) -> Transfer:
-    """Return a transfer by its number, or raise `NotFound`."""
-    row = _transfer(session, number)
-    told = session.execute(
-        select(entry.c.occurred_on, entry.c.body)
-        .where(entry.c.uses.in_(["send", "receive"]), entry.c.subject == _subject(number))
-        .order_by(entry.c.uses.desc(), entry.c.turn)
-    ).all()
-    programme = session.scalars(
-        select(tranche.c.programme)
-        .join(voucher_order, voucher_order.c.tranche == tranche.c.number)
-        .where(voucher_order.c.number == row.order_number)
-    ).one()
-    (sent_on, sent), *signed = [(on, canonical.decode(body)["facts"]) for on, body in told]
-    return Transfer(
-        row.number,
-        row.from_desk,
-        row.to_desk,
-        programme,
-        row.order_number,
-        sent_on,
-        read_ranges(sent["carnets"]),
-        tuple(
-            Receipt(on, f["at"], read_ranges(f["carnets"]), read_ranges(f["missing"]))
-            for on, f in signed
-        ),
-        on_the_way(session, number),
-    )
-
-
-class OpenTransfer(NamedTuple):
-    """A transfer of which carnets worth something are on the way; `missing`, once a receipt left them out."""
-
-    number: int
-    source: str | None
-    target: str | None
-    programme: str
-    order: int
-    sent_on: date
-    sent: int
-    left: Ranges
-    missing: bool
-
-
-def open_transfers(
-    session: Session, desks: Collection[str] | None = None
-) -> list[OpenTransfer]:
-    """Return the transfers that are not over, the oldest first; to or from these desks, where told."""
-    chosen = _waiting(departure.c.transfer, departure.c.carnet)
-    if desks is not None:
-        ours = list(desks)
-        chosen = chosen.join(transfers, transfers.c.number == departure.c.transfer).where(
-            or_(transfers.c.from_desk.in_(ours), transfers.c.to_desk.in_(ours))
-        )
-    carnets: dict[int, set[int]] = {}
-    for number, carnet in session.execute(chosen):
-        carnets.setdefault(number, set()).add(carnet)
-    rows = session.execute(
-        select(transfers, entry.c.occurred_on, tranche.c.programme)
-        .join(entry, entry.c.id == transfers.c.entry_id)
-        .join(voucher_order, voucher_order.c.number == transfers.c.order_number)
-        .join(tranche, tranche.c.number == voucher_order.c.tranche)
-        .where(transfers.c.number.in_(list(carnets)))
-        .order_by(transfers.c.number)
-    ).all()
-    named = [_subject(row.number) for row in rows]
-    received = set(
-        session.scalars(
-            select(entry.c.subject).where(
-                entry.c.uses == "receive", entry.c.subject.in_(named)
-            )
-        )
-    )
-    lapsed = orders_with_stock_lapsed(session)
-    found = [
-        OpenTransfer(
-            row.number,
-            row.from_desk,
-            row.to_desk,
-            row.programme,
-            row.order_number,
-            row.occurred_on,
-            row.carnets,
-            ranges_of(with_something_left(session, ranges_of(carnets[row.number]))),
-            _subject(row.number) in received,
-        )
-        for row in rows
-        if row.order_number not in lapsed
-    ]
-    return [line for line in found if line.left]

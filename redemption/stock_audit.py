@@ -83,6 +83,9 @@ def each_pass_is_in_one_place(session: Session) -> Iterator[Finding]:
                 yield Finding("stock_differs", facts | {"found": counts[what]})
 
 
+_TOLD = {"vouchers_made": "made", "misprints_voided": "voided"}
+
+
 def _told(session: Session) -> dict[int, Counter[str]]:
     """Return what entries tell of orders: passes made, voided, lapsed at a stage."""
     found: dict[int, Counter[str]] = {}
@@ -93,10 +96,9 @@ def _told(session: Session) -> dict[int, Counter[str]]:
     )
     for kind, body in rows:
         facts = canonical.decode(body)["facts"]
-        what = {"vouchers_made": "made", "misprints_voided": "voided"}.get(
-            kind, facts.get("stage", "")
-        )
-        found.setdefault(facts["order"], Counter())[what] += facts["count"]
+        what = facts["stage"] if kind == "lapsed" else _TOLD.get(kind)
+        if what is not None:
+            found.setdefault(facts["order"], Counter())[what] += facts["count"]
     if any("circulating" in told for told in found.values()):
         # A use that is undone after the lapse lapses at once.
         undone = session.scalars(

@@ -23,8 +23,9 @@ from funding.operations import exist
 from issuance.counts import INVENTORY, Count, count_stock, counts
 from issuance.holdings import Holding, holdings
 from issuance.models import desk as desks
+from issuance.on_the_way import OpenTransfer, open_transfers
 from issuance.ranges import written
-from issuance.transfers import OpenTransfer, Receive, Send, open_transfers, receive, send
+from issuance.transfers import Receive, Send, receive, send
 from ledger.identifiers import new_id
 
 _NUMBERS = _("Les carnets : « 120-134, 136 ».")

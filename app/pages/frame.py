@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from hmac import compare_digest
@@ -180,14 +180,18 @@ def go(to: str, *, done: str | None = None) -> Redirect:
     return Redirect(path, status_code=HTTP_303_SEE_OTHER, headers=headers)
 
 
-async def form_of(request: Asked) -> dict[str, str]:
-    """Read a form: one text a field, trimmed, without control characters; a new line is a space.
+async def form_of(request: Asked, *, lines: Collection[str] = ()) -> dict[str, str]:
+    """Read a form: one text a field, trimmed, without control characters; of those in `lines`, a new line is a space.
 
     A visitor's forms carry a mark of their session; refused with `from_elsewhere` without it.
     """
     data = await request.form()
     fields = {
-        name: "".join(c for c in _LINES.sub(" ", value) if c.isprintable()).strip()
+        name: "".join(
+            c
+            for c in (_LINES.sub(" ", value) if name in lines else value)
+            if c.isprintable()
+        ).strip()
         for name, value in data.items()
         if isinstance(value, str)
     }

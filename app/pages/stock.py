@@ -32,9 +32,9 @@ from app.people.roles import MAY, Action
 from funding.models import tranche
 from issuance.holdings import Holding, holdings
 from issuance.models import desk_programme, voucher_order
+from issuance.on_the_way import open_transfers
 from issuance.queries import desk_names
 from issuance.ranges import Ranges, written
-from issuance.transfers import open_transfers
 from issuance.whereabouts import CarnetsMissing, order_of
 from ledger.attempts import Answer as Told
 from ledger.moments import Moment
@@ -43,6 +43,8 @@ from redemption.blocking import BlockStock, block_stock
 from redemption.voiding import VoidMisprints, void_misprints
 
 REASONS = ("stolen", "lost", "misprinted")
+# Where a scanner ends each code with a new line.
+LINES = ("carnets",)
 # What stands for the central store in a form.
 STORE = "store"
 
@@ -112,7 +114,7 @@ class StockRoom(Controller):
     @post("/retrait", opt={"door": Action.MANAGE_STOCK})
     async def withdraw(self, request: Asked) -> Answer:
         """Block what was stolen or lost, void what came out wrong: for good, once whatever the clicks."""
-        fields = await form_of(request)
+        fields = await form_of(request, lines=LINES)
         visitor, m = visitor_of(request), language_of(request)
         carnets, errors = typed_carnets(request, fields)
         reason = fields.get("reason")

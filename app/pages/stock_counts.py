@@ -22,7 +22,7 @@ from app.pages.frame import (
     reading,
     visitor_of,
 )
-from app.pages.stock import STORE, holder_names, holders, typed_carnets
+from app.pages.stock import LINES, STORE, holder_names, holders, typed_carnets
 from app.people import signing_in
 from app.people.roles import Action
 from app.spreadsheets import csv_text
@@ -59,7 +59,7 @@ class StockCounts(Controller):
     @post("/", opt={"door": Action.KEEP_STOCK})
     async def count(self, request: Asked) -> Answer:
         """Record a count, and show it beside what was expected."""
-        fields = await form_of(request)
+        fields = await form_of(request, lines=LINES)
         visitor, m = visitor_of(request), language_of(request)
         offered = await asyncio.to_thread(_offered, request)
         values = [holder.value for holder in offered["holders"]]
@@ -96,7 +96,7 @@ class StockCounts(Controller):
     @post("/export", opt={"door": Action.KEEP_STOCK})
     async def export(self, request: Asked) -> Response[str]:
         """Give the last count of a holder as CSV; taking a copy away leaves an entry."""
-        fields = await form_of(request)
+        fields = await form_of(request, lines=LINES)
         visitor = visitor_of(request)
         offered = await asyncio.to_thread(_offered, request)
         at = fields.get("at", "")

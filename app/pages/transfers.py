@@ -22,6 +22,7 @@ from app.pages.frame import (
     visitor_of,
 )
 from app.pages.stock import (
+    LINES,
     STORE,
     Holder,
     be_of_programmes,
@@ -33,8 +34,9 @@ from app.pages.stock import (
 from app.pages.visitors import NoSuchRoom
 from app.people.roles import Action
 from funding.operations import NotFound
+from issuance.on_the_way import Transfer, transfer_row
 from issuance.ranges import written
-from issuance.transfers import Receive, Send, Transfer, receive, send, transfer_row
+from issuance.transfers import Receive, Send, receive, send
 from ledger.attempts import Answer as Told
 from ledger.moments import Moment
 from ledger.refusal import Refusal
@@ -54,7 +56,7 @@ class Transfers(Controller):
     @post("/envoi", opt={"door": Action.MANAGE_STOCK})
     async def send(self, departement: FromPath[str], request: Asked) -> Answer:
         """Put carnets on the way, once whatever the clicks; its page is what travels with them."""
-        fields = await form_of(request)
+        fields = await form_of(request, lines=LINES)
         visitor, m = visitor_of(request), language_of(request)
         offered = await asyncio.to_thread(_offered, request)
         carnets, errors = typed_carnets(request, fields)
@@ -92,7 +94,7 @@ class Transfers(Controller):
         self, departement: FromPath[str], number: FromPath[int], request: Asked
     ) -> Answer:
         """Sign for all that is on the way, for a part of it, or for nothing."""
-        fields = await form_of(request)
+        fields = await form_of(request, lines=LINES)
         visitor, m = visitor_of(request), language_of(request)
         shown = await asyncio.to_thread(_shown, request, number)
         transfer: Transfer = shown["transfer"]

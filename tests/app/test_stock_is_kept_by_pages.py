@@ -6,7 +6,8 @@ import io
 import pytest
 
 from app.people.roles import Role
-from issuance.transfers import Send, open_transfers, send
+from issuance.on_the_way import open_transfers
+from issuance.transfers import Send, send
 from ledger.identifiers import new_id
 from tests.app.visiting import Browser, House, engine_house, house, plain
 from tests.builders import an_order, done

@@ -11,9 +11,10 @@ from app.audit import audit_departement
 from issuance.desks import Deliver, OpenDesk, deliver, open_desk
 from issuance.hand_outs import HandOut
 from issuance.models import departure
+from issuance.on_the_way import open_transfers
 from issuance.queries import listed_desks
 from issuance.ranges import Ranges, in_order
-from issuance.transfers import Receive, Send, open_transfers, receive, send
+from issuance.transfers import Receive, Send, receive, send
 from issuance.whereabouts import Where, where_are
 from ledger.identifiers import new_id
 from redemption.blocking import BlockStock, block_stock
