@@ -45,7 +45,7 @@ class _Orders(click.Group):
         """Return the command of a word; None for another word."""
         if cmd_name not in SET_SHEETS:
             return super().get_command(ctx, cmd_name)
-        found = import_module("app.cli.proof").COMMANDS
+        found = import_module("app.cli.proof").SET_SHEETS
         return {command.name: command for command in found}.get(cmd_name)
 
 

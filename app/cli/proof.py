@@ -108,4 +108,4 @@ def _writing(out: Path) -> Iterator[None]:
         raise PrintNotWritten(str(out), no.strerror or str(no)) from None
 
 
-COMMANDS = (proof, approve)
+SET_SHEETS = (proof, approve)

@@ -86,7 +86,7 @@ def test_new_paper_is_of_another_key_and_the_old_one_prints_nothing(exercise):
     folder, _script, _out = exercise
     newest = json.loads(passnum(folder, "order", "list", "--format", "json").stdout)[-1]
     printed = passnum(
-        folder, "print", str(newest["number"]), "--out", "neuf", "--kind", "shop"
+        folder, "print", str(newest["number"]), "--out", "neuf", "--kind", "phone"
     )
     assert printed.returncode == 0, printed.stderr
     old = passnum(folder, "print", "1", "--out", "vieux", "--kind", "shop")

@@ -112,6 +112,9 @@ def ordered(run: Terminal, folder: Path, carnets: int = 4) -> list[dict[str, str
     """Order carnets, have them printed and delivered; return the lines of the printer's list."""
     run("order", "place", "T1", "--carnets", carnets)
     run("order", "activate", 1, "--commitment", "ENG-1")
+    proof = folder.with_name("proof.pdf")
+    proof.write_bytes(b"%PDF-1.7 what the shop sent back")
+    run("order", "approve", 1, "--kind", "shop", "--proof", proof)
     run("print", 1, "--kind", "shop", "--out", folder)
     run("desk", "deliver", "CAF", "--first", 1, "--last", carnets)
     with (folder / "pass.csv").open(encoding="utf-8-sig", newline="") as file:
@@ -238,6 +241,8 @@ def test_what_is_printed_is_read_by_the_printer_alone(founded, tmp_path):
 
 def test_batches_are_printed_and_listed(founded, tmp_path):
     ordered(founded, tmp_path / "shop", 3)
+    founded("order", "proof", 1, "--out", tmp_path)
+    founded("order", "approve", 1, "--proof", tmp_path / "epreuve-commande-1.pdf")
     said = founded("print", 1, "--out", tmp_path / "a4", "--first", 2, "--count", 2).out
 
     assert f"Carnets 2 à 3 écrits dans {tmp_path / 'a4'} : lot 2 de la commande 1." in said

@@ -31,6 +31,8 @@ NOT_PAGES |= {
     "/{departement:str}/connexion/oidc",
     "/{departement:str}/connexion/oidc/retour",
 }
+# A proof is a PDF.
+NOT_PAGES |= {"/{departement:str}/commandes/{number:int}/epreuve"}
 
 every_page = pytest.mark.parametrize("shown", PAGES, ids=lambda shown: shown.name)
 
