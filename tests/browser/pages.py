@@ -133,6 +133,11 @@ def use(token: Value) -> Then:
     return act
 
 
+def a_pass_of_its_own_desk(site: Served) -> str:
+    """Return the printed code of a pass in stock at the desk CCAS, which is not given away here."""
+    return site.code_of(f"23-{site.stock['CCAS'][0]:06d}-1")
+
+
 def a_pass_to_use(site: Served) -> str:
     """Return the printed code of a pass that is in someone's hands, each time another one."""
     return site.code_of(site.pass_to_use())
@@ -437,6 +442,10 @@ PAGES = (
     Shown(
         "workshop-not-handed-out", "workshop.html", lambda site: site.workshop, "atelier",
         then=use(a_pass_in_stock),
+    ),
+    Shown(
+        "workshop-give-here", "workshop.html", lambda site: site.workshop_of_a_desk, "espace",
+        then=use(a_pass_of_its_own_desk),
     ),
     Shown(
         "workshop-unknown", "workshop.html", lambda site: site.workshop, "atelier",

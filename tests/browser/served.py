@@ -89,6 +89,7 @@ class Served:
     shared: int = 0  # a carnet that two people were given passes of, at the CAF
     workshop: str = ""
     workshop_not_accredited: str = ""
+    workshop_of_a_desk: str = ""  # at a site of the organisation of the desk CCAS
     recovery: dict[str, str] = field(default_factory=dict)
     works: dict[str, str] = field(default_factory=dict)  # the path of each
     orders: dict[str, str] = field(default_factory=dict)  # the path of each
@@ -316,6 +317,8 @@ def _people(here: Served) -> None:
         here.invite(
             "deux-guichets", "Agent de deux guichets", Role.PRESCRIBER_AGENT, desk=desk
         )
+    here.invite("espace", "Espace numérique", Role.PRESCRIBER_AGENT, desk="CCAS")
+    here.invite("espace", "Espace numérique", Role.MEDIATOR, place="demo-3")
     here.invite("msa", "Accueil de la MSA", Role.PRESCRIBER_AGENT, desk="MSA")
     here.invite("ml", "Conseil de la mission locale", Role.PRESCRIBER_AGENT, desk="ML")
     for place in ("demo-1", "demo-2"):
@@ -368,6 +371,7 @@ def _fill_a_drawer(here: Served) -> None:
 def _count(here: Served) -> None:
     """Find the carnets that wait at each desk, the passes in people's hands; open two workshops."""
     here.workshop = here.open_workshop("demo-1")
+    here.workshop_of_a_desk = here.open_workshop("demo-3")
     here.workshop_not_accredited = here.open_workshop("demo-12")
     with here.instance.database.begin(CODE, read_only=True) as session:
         open_today = (
