@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from funding.models import tranche
@@ -76,19 +76,21 @@ def hand_outs_moved_what_they_gave(session: Session) -> Iterator[Finding]:
 
 def hand_outs_are_told_as_they_were_given(session: Session) -> Iterator[Finding]:
     """Each hand-out has its row, which says what its entry says: quotas count rows."""
-    told = select(hand_out, entry.c.id, entry.c.occurred_on, entry.c.body).join_from(
-        entry, hand_out, hand_out.c.entry_id == entry.c.id, full=True
-    )
     rows = session.execute(
-        told.where(or_(entry.c.kind == "handed_out", hand_out.c.entry_id.is_not(None)))
+        select(hand_out, entry.c.id, entry.c.occurred_on, entry.c.body)
+        .join_from(entry, hand_out, hand_out.c.entry_id == entry.c.id, isouter=True)
+        .where(entry.c.kind == "handed_out")
+        .execution_options(yield_per=2_000)
     )
     for row in rows:
-        facts = {} if row.body is None else canonical.decode(row.body)["facts"]
+        facts = canonical.decode(row.body)["facts"]
         expected = [
             row.id,
             row.occurred_on,
-            *(facts.get(name) for name in ("order", "tranche", "desk", "pic", "proof")),
-            facts.get("count"),
+            *(
+                facts[name]
+                for name in ("order", "tranche", "desk", "pic", "proof", "count")
+            ),
             facts.get("recorded_late", False),
             facts.get("despite_limit"),
             facts.get("at_site"),
@@ -98,6 +100,13 @@ def hand_outs_are_told_as_they_were_given(session: Session) -> Iterator[Finding]
         found += [row.despite_limit, row.at_site]
         if found != expected:
             yield Finding("hand_out_told_otherwise", {"entry": str(row.id)})
+    without = (
+        select(hand_out.c.entry_id)
+        .join(entry, entry.c.id == hand_out.c.entry_id)
+        .where(entry.c.kind != "handed_out")
+    )
+    for identifier in session.scalars(without):
+        yield Finding("hand_out_told_otherwise", {"entry": str(identifier)})
 
 
 def replacements_gave_what_they_ended(session: Session) -> Iterator[Finding]:
