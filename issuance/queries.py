@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.orm import Session
 
+from funding.hand_out_rules import HandOutRules, hand_out_rules
 from funding.models import target_public, tranche
 from funding.queries import calendar_in_force
 from funding.tranches import Basis
@@ -37,7 +38,7 @@ CANCEL = "cancel"  # the right that a cancellation uses up, once an order
 
 @dataclass(frozen=True)
 class InHand:
-    """A carnet on the desk: what is left in it, what it is worth, and until when.
+    """A carnet on the desk: what is left in it, what it is worth, until when, and what is asked with it.
 
     `cover`: what stands on it, where a former operator printed it.
     """
@@ -49,7 +50,9 @@ class InHand:
     use_by: date
     publics: tuple[str, ...]
     programme: str
-    cover: str | None = None
+    tranche: str
+    rules: HandOutRules
+    cover: str | None
 
 
 def listed_keys(session: Session) -> list[tuple[int, str, str | None]]:
@@ -254,7 +257,12 @@ def listed_desks(session: Session) -> list[tuple[str, str, str, str, int]]:
 def in_hand(session: Session, number: int) -> InHand | None:
     """Return what someone who holds a carnet out needs to know of it; None if there is none."""
     order = session.execute(
-        select(voucher_order.c.tranche, voucher_order.c.face_cents, tranche.c.programme)
+        select(
+            voucher_order.c.tranche,
+            voucher_order.c.face_cents,
+            tranche.c.programme,
+            tranche.c.code,
+        )
         .join(carnet, carnet.c.order_number == voucher_order.c.number)
         .join(tranche, tranche.c.number == voucher_order.c.tranche)
         .where(carnet.c.number == number)
@@ -281,8 +289,21 @@ def in_hand(session: Session, number: int) -> InHand | None:
         use_by,
         tuple(publics),
         order.programme,
+        order.code,
+        hand_out_rules(session, order.tranche),
         session.scalar(cover),
     )
+
+
+def passes_left(session: Session, number: int) -> list[str]:
+    """Return the serials of a carnet that nobody was given yet, in the order of their rank."""
+    chosen = (
+        select(voucher.c.serial)
+        .outerjoin(handed_out, handed_out.c.serial == voucher.c.serial)
+        .where(voucher.c.carnet == number, handed_out.c.serial.is_(None))
+        .order_by(voucher.c.rank)
+    )
+    return list(session.scalars(chosen))
 
 
 def first_hand_out(session: Session, given_by: UUID) -> UUID:

@@ -3,6 +3,7 @@
 
 import htmx from "htmx.org";
 
+import "./hand_out.js";
 import "./passkeys.js";
 
 Object.assign(htmx.config, {

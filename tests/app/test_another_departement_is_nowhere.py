@@ -149,8 +149,8 @@ def _more(house: House) -> set[Way]:
     )
     return {
         *(Way(method, path) for method, path, _door in rooms(house)),
-        Way("GET", "/remise?carnet=1"),
-        Way("GET", f"/remise?carnet={house.serials[0]}"),
+        Way("POST", "/remise", (("carnet", "1"),)),
+        Way("POST", "/remise", (("carnet", house.serials[0]),)),
         Way("GET", f"/ateliers/{act}"),
         Way("GET", f"/tranches/{held}"),
         Way("POST", "/invitation", (("code", code), *chosen)),
@@ -158,7 +158,7 @@ def _more(house: House) -> set[Way]:
         Way("POST", f"/ateliers/{house.workshop}", (("token", house.world.token(house.serials[0])),)),
         Way("POST", "/personnes/fin", (("id", act), ("membership", held))),
         Way("POST", "/compte/sessions/fermer", (("session", digest),)),
-        Way("POST", "/remise", (("carnet", "9"), ("pic", "yes"), ("proof", "attested"), ("desk", "CAF"))),
+        Way("POST", "/remise", (("carnet", "9"), ("pic", "yes"), ("proof", "attested"), ("desk", "CAF"), ("give", "1"))),
         Way("POST", "/personnes", (("login", "x"), ("name", "x"), ("role", "mediator"), ("site", "2"))),
         Way("POST", "/personnes", (("login", "x"), ("name", "x"), ("role", "prescriber_agent"), ("desk", "CAF"))),
     }  # fmt: skip

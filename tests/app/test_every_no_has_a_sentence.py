@@ -439,7 +439,7 @@ def test_the_texts_of_pages_are_found_with_their_facts() -> None:
 def test_the_facts_of_what_waits_are_found_where_they_are_given() -> None:
     assert todos()["ends_soon"] == {"n", "tranche", "day"}
     assert todos()["not_active"] == {"order"}
-    assert form_codes()["carnet_unknown"] == {"asked"}
+    assert form_codes()["field_too_long"] == {"field", "most"}
 
 
 def test_every_kind_of_word_that_is_asked_for_is_enforced() -> None:

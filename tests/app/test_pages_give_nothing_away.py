@@ -120,7 +120,7 @@ def _pages(house: House) -> Iterator[tuple[str, httpx.Response]]:
     for path in ("/", "/V/1", "/v/1", "/23/connexion", "/23/invitation"):
         yield path, nobody.ask("GET", path)
     for path in ("", "/tranches", "/tranches/T1", "/lieux", "/personnes", "/compte", "/remise",
-                 "/remise?carnet=1", "/ateliers", f"/ateliers/{house.workshop}"):  # fmt: skip
+                 "/ateliers", f"/ateliers/{house.workshop}"):  # fmt: skip
         yield path, manager.get(path)
     manager.post("/compte/telephone")
     yield "telephone", manager.get("/compte/telephone")
@@ -335,6 +335,7 @@ def test_whatever_is_typed_is_shown_as_text(house, hostile):
     pages = [
         house.browser().get("/connexion", params={"fait": hostile}).text,
         browser.get("/remise", params={"carnet": hostile}).text,
+        browser.post("/remise", carnet=hostile, desk=hostile, category=hostile).text,
         browser.post(f"/ateliers/{house.workshop}", taken=hostile, token="").text,
         browser.post("/ateliers", day=hostile, kind=hostile, site=hostile).text,
         browser.post("/personnes", desk=hostile, site=hostile, role=hostile).text,
@@ -359,14 +360,14 @@ def test_no_field_of_no_form_breaks_the_server(house, strange):
     plain = {"login": "x", "name": "x", "role": "mediator", "pic": "yes", "proof": "attested",
              "day": "2020-02-03"}  # fmt: skip
     every = dict.fromkeys([*plain, "id", "site", "carnet", "membership", "session", "desk", "kind",
-                           "need", "category", "taken", "token", "code", "old", "password"], strange)  # fmt: skip
+                           "need", "category", "give", "given_on", "given_at", "about", "pass_1", "taken", "token", "code", "old", "password"], strange)  # fmt: skip
     for path in set(forms(house, open_too=True)) - {"/deconnexion"}:
         for fields in (every, every | plain):
             answer = browser.send(path, fields | {"csrf": mark})
             assert answer.status_code < 500, (path, answer.status_code)
             assert set(set_cookies(answer)) <= {"passnum_23"}
     typed = quote(strange, safe="")
-    for path in ("/remise?carnet=", "/tranches/", "/ateliers/", "/compte?fait=", ""):
+    for path in ("/tranches/", "/ateliers/", "/compte?fait=", ""):
         answer = browser.get(path + typed)
         assert answer.status_code < 500, (path, answer.status_code)
     assert browser.is_in()
@@ -461,7 +462,13 @@ def test_a_workshop_is_opened_once(house):
 def test_a_carnet_is_handed_out_once(house):
     agent = house.entered(house.person(Role.PRESCRIBER_AGENT))
     before = house.count(handed_out)
-    fields = {"carnet": "8", "pic": "yes", "proof": "attested", "need": "assist"}
+    fields = {
+        "carnet": "8",
+        "pic": "yes",
+        "proof": "attested",
+        "need": "assist",
+        "give": "1",
+    }
     first, second = _twice(house, agent, "/remise", **fields)
     assert (first.status_code, second.status_code) == (200, 200)
     assert house.count(handed_out) == before + 5

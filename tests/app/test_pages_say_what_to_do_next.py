@@ -42,19 +42,22 @@ def reserved(house) -> int:
 
 def test_a_public_has_a_name_and_one_of_the_departement_has_its_own_words(house, reserved):
     agent = house.entered(house.of(Role.PRESCRIBER_AGENT))
-    told = agent.get(f"/remise?carnet={reserved}").text
+    told = agent.post("/remise", carnet=str(reserved)).text
     options = dict(re.findall(r'<option value="([^"]+)">([^<]*)</option>', unescape(told)))
     m = messages("fr")
     assert options["rsa"] == m.word("public", "rsa") == "Bénéficiaire du RSA"
     assert options["young"] == m.word("public", "young")
     assert options[OF_ITS_OWN] == OF_ITS_OWN
-    english = agent.get(f"/remise?carnet={reserved}", headers={"Accept-Language": "en"})
+    fields = {"csrf": agent.csrf, "carnet": str(reserved)}
+    english = agent.send("/remise", fields, headers={"Accept-Language": "en"})
     assert messages("en").word("public", "rsa") in words(english.text)
 
 
 def test_a_desk_that_chose_no_public_reads_their_names(house, reserved):
     agent = house.entered(house.of(Role.PRESCRIBER_AGENT))
-    told = agent.post("/remise", carnet=str(reserved), pic="yes", proof="declared")
+    told = agent.post(
+        "/remise", carnet=str(reserved), pic="yes", proof="declared", give="1"
+    )
     assert told.status_code == 422
     assert f"Bénéficiaire du RSA, {OF_ITS_OWN}" in words(told.text)
 

@@ -13,7 +13,7 @@ import pyotp
 from playwright.sync_api import Locator, Page, Route
 
 from ledger.identifiers import new_id
-from tests.browser.served import Served
+from tests.browser.served import SOMEONE, Served
 
 Then = Callable[[Page, Served], object]
 Value = str | Callable[[Served], object]
@@ -174,8 +174,8 @@ def lose_a_carnet(desk: str) -> Then:
 
     def act(page: Page, site: Served) -> None:
         number = site.carnet(desk)
-        page.goto(f"/23/remise?carnet={number}")
-        send("/remise", **HAND_OUT)(page, site)
+        page.goto("/23/remise")
+        one_after_the_other(look_at(number), give(**HAND_OUT))(page, site)
         page.goto(f"/23/remplacement?carnet={number}")
         send("/remplacement", reason="lost")(page, site)
         page.evaluate("number => { sessionStorage.lost = number }", number)
@@ -188,6 +188,57 @@ def look_for_it_again(page: Page, site: Served) -> None:
     del site
     number = page.evaluate("sessionStorage.lost")
     page.goto(f"/23/remplacement?carnet={number}")
+
+
+def look_at(carnet: Value, *, unfold: bool = False) -> Then:
+    """Return the act of naming a carnet on the page that hands out, until what is asked of it is there."""
+
+    def act(page: Page, site: Served) -> None:
+        field = page.locator("#carnet")
+        field.fill(str(carnet(site)) if callable(carnet) else str(carnet))
+        field.press("Enter")
+        page.locator("[name=about], .error-summary").first.wait_for(state="attached")
+        if unfold:
+            for folded in page.locator("main summary").all():
+                folded.click()
+
+    return act
+
+
+def fill_in(**typed: str) -> Then:
+    """Return the act of answering the questions of a hand-out."""
+
+    def act(page: Page, site: Served) -> None:
+        del site
+        form = page.locator("form[data-hand-out]")
+        form.locator("details").evaluate_all(
+            "all => all.forEach((one) => { one.open = true })"
+        )
+        for name, value in typed.items():
+            fill(form, name, value)
+
+    return act
+
+
+def give(**typed: str) -> Then:
+    """Return the act of answering the questions of a hand-out, and pressing its button."""
+
+    def act(page: Page, site: Served) -> None:
+        fill_in(**typed)(page, site)
+        form = page.locator("form[data-hand-out]")
+        form.evaluate("form => { form.noValidate = true }")
+        with changing(page):
+            form.locator("[name=give]").press("Enter")
+
+    return act
+
+
+def give_without_network(page: Page, site: Served) -> None:
+    """Press the button of a hand-out when there is no network any more."""
+    del site
+    page.context.set_offline(True)
+    page.locator("[name=give]").click()
+    page.locator(".verdict.kept").wait_for()
 
 
 # As Excel saves it.
@@ -350,28 +401,37 @@ PAGES = (
         then=send("/personnes", name="Camille Petit", login=a_new_login, role="auditor"),
     ),
     # ---- A desk
-    Shown("hand-out-1", "hand_out_1.html", "/23/remise", "guichet"),
-    Shown("hand-out-1-unknown", "hand_out_1.html", "/23/remise?carnet=987654", "guichet"),
-    Shown("hand-out-2", "hand_out_2.html", lambda site: f"/23/remise?carnet={site.stock['CAF'][0]}", "guichet"),
+    Shown("hand-out", "hand_out.html", "/23/remise", "guichet"),
+    Shown("hand-out-unknown", "hand_out.html", "/23/remise", "guichet", then=look_at("987654")),
     Shown(
-        "hand-out-2-choices", "hand_out_2.html",
-        lambda site: f"/23/remise?carnet={site.reserved}", "deux-guichets",
+        "hand-out-carnet", "hand_out.html", "/23/remise", "guichet",
+        then=look_at(lambda site: f"23-{site.queue['FILE'][-1]:06d}-3", unfold=True),
     ),
     Shown(
-        "hand-out-2-wrong", "hand_out_2.html",
-        lambda site: f"/23/remise?carnet={site.stock['UDAF'][0]}", "deux-guichets",
-        then=send("/remise", need="train"),
+        "hand-out-choices", "hand_out.html", "/23/remise", "deux-guichets",
+        then=look_at(lambda site: site.reserved),
     ),
     Shown(
-        "hand-out-2-elsewhere", "hand_out_2.html",
-        lambda site: f"/23/remise?carnet={site.stock['UDAF'][0]}", "guichet",
-        then=send("/remise", **HAND_OUT),
+        "hand-out-wrong", "hand_out.html", "/23/remise", "deux-guichets",
+        then=one_after_the_other(look_at(lambda site: site.stock["UDAF"][0]), give()),
     ),
-    Shown("hand-out-2-empty", "hand_out_2.html", lambda site: f"/23/remise?carnet={site.given}", "guichet"),
     Shown(
-        "hand-out-3", "hand_out_3.html", "/23/remise", "msa",
+        "hand-out-limit", "hand_out.html", "/23/remise", "guichet",
         then=one_after_the_other(
-            send("/remise", carnet=lambda site: site.carnet("MSA")), send("/remise", **HAND_OUT)
+            look_at(lambda site: site.queue["NOMS"][-1]), give(**HAND_OUT, **SOMEONE)
+        ),
+    ),
+    Shown("hand-out-empty", "hand_out.html", "/23/remise", "guichet", then=look_at(lambda site: site.given)),
+    Shown(
+        "hand-out-done", "hand_out.html", "/23/remise", "msa",
+        then=one_after_the_other(look_at(lambda site: site.carnet("MSA")), give(**HAND_OUT)),
+    ),
+    Shown(
+        "hand-out-kept", "hand_out.html", "/23/remise", "guichet",
+        then=one_after_the_other(
+            look_at(lambda site: site.queue["FILE"][-1]),
+            fill_in(pic="no", proof="declared"),
+            give_without_network,
         ),
     ),
     # ---- Stock

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
+import msgspec
 import pyotp
 from playwright.sync_api import Browser, BrowserContext
 from sqlalchemy import select, update
@@ -30,10 +32,13 @@ from app.works.doing import Worker
 from app.works.kinds import KINDS
 from app.works.models import work
 from app.works.order_making import ask_making
+from funding.hand_out_rules import HandOutRules
 from funding.models import tranche
 from funding.operations import StartProgramme, start_programme
+from funding.tranches import Calendar, OpenTranche
 from issuance import codes
 from issuance.hand_outs import HandOut
+from issuance.holders import Holder
 from issuance.models import delivery, handed_out, voucher, voucher_order
 from issuance.orders import PlaceOrder, order_row, place_order
 from issuance.serials import Serial
@@ -43,10 +48,11 @@ from ledger.moments import Moment
 from redemption.counter import Device
 from redemption.hand_out import hand_out
 from redemption.models import site
+from redemption.sites import open_tranche
 from redemption.workshops import OpenWorkshop, open_workshop
 from tests.app.running import PASSNUM, environment
 from tests.app.visiting import a_list, an_import
-from tests.builders import done
+from tests.builders import World, an_order, done
 from tests.oidc.running import CLIENT_SECRET, Running, provider
 
 # A département where nothing has happened yet: what a manager sees on the first day.
@@ -64,6 +70,10 @@ SITES = (
 )
 
 
+# Whoever got all that one person may get of the tranche that counts persons.
+SOMEONE = {"surname": "Exemple", "first_name": "Personne", "born_on": "1950-05-01"}
+
+
 @dataclass
 class Served:
     """A server at work over the demonstration, and the same data beside it."""
@@ -74,6 +84,7 @@ class Served:
     cookies: dict[str, list[Any]] = field(default_factory=dict)
     stock: dict[str, list[int]] = field(default_factory=dict)
     in_hand: list[str] = field(default_factory=list)
+    queue: dict[str, list[int]] = field(default_factory=dict)  # at the CAF, by tranche
     given: int = 0  # a carnet that is empty: all its passes are in someone's hands
     reserved: int = 0  # a carnet of a tranche for some publics only
     shared: int = 0  # a carnet that two people were given passes of, at the CAF
@@ -84,6 +95,11 @@ class Served:
     works: dict[str, str] = field(default_factory=dict)  # the path of each
     orders: dict[str, str] = field(default_factory=dict)  # the path of each
     folder: Path = Path()
+
+    @cached_property
+    def world(self) -> World:
+        """What signs the passes here, and the tokens of those that were made meanwhile."""
+        return World(self.instance.signer(CODE), self.instance.keyring(CODE))
 
     @property
     def password(self) -> str:
@@ -99,6 +115,10 @@ class Served:
     def carnet(self, desk: str) -> int:
         """Return the number of a carnet that waits at a desk; each is given to one test only."""
         return self.stock[desk].pop(0)
+
+    def next_in_line(self, tranche: str = "FILE") -> int:
+        """Return the number of a carnet for the next person in the queue at the CAF."""
+        return self.queue[tranche].pop(0)
 
     def pass_to_use(self) -> str:
         """Return a serial that is in someone's hands; each is given to one test only."""
@@ -241,6 +261,7 @@ def served(folder: Path) -> Iterator[Served]:
     port = _free_port()
     here = Served(f"http://127.0.0.1:{port}", instance, _access(folder), folder=folder)
     _people(here)
+    _fill_a_drawer(here)
     _count(here)
     _share(here)
     _works(here)
@@ -320,6 +341,33 @@ def _people(here: Served) -> None:
     here.invite("debut", "Gestion de la Corrèze", Role.MANAGER, departement=EMPTY.code)
     here.instance.drain(CODE)
     here.instance.drain(EMPTY.code)
+
+
+def _fill_a_drawer(here: Served) -> None:
+    """Have carnets enough at the CAF for a queue of people, and some of a tranche that counts persons."""
+    now, year = here.instance.moment(CODE), timedelta(days=365)
+    days = Calendar(*[now.day + year] * 6)
+    drawers = {"FILE": HandOutRules(), "NOMS": HandOutRules(limit_per_person=10)}
+    with here.instance.database.begin(CODE) as session:
+        for number, (code, rules) in enumerate(drawers.items(), 4):
+            asked = OpenTranche(
+                new_id(), number, code, "tela", "ESSAI", 200_000, {"CD23-ESSAI": 1}, days,
+                hand_out=rules,
+            )  # fmt: skip
+            done(open_tranche(session, asked, by="test", now=now))
+            passes = an_order(session, here.world, 40, now=now, tranche=code)
+            here.queue[code] = [Serial.parse(first).carnet for first in passes[::5]]
+        holder = msgspec.convert(SOMEONE, Holder)
+        for _ in range(2):
+            given = HandOut(
+                new_id(),
+                "CAF",
+                True,
+                "declared",
+                carnet=here.next_in_line("NOMS"),
+                holder=holder,
+            )
+            done(hand_out(session, given, by="test", now=now, sealer=here.instance.sealer))
 
 
 def _count(here: Served) -> None:

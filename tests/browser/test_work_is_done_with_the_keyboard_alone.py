@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.app.visiting import a_list
 from tests.browser.keyboard import Keyboard, LostFocus
-from tests.browser.pages import send
+from tests.browser.pages import changing, give, look_at, one_after_the_other, send
 from tests.browser.served import SITES, Served
 
 
@@ -32,29 +32,44 @@ def sign_in(keyboard: Keyboard, site: Served, login: str) -> None:
     expect(page.locator("h1")).to_contain_text("Bonjour")
 
 
-def test_a_prescriber_hands_a_carnet_out_in_three_steps(keyboard, page, site):
+def test_a_queue_is_served_in_five_keys_then_in_one_a_person(keyboard, page, site):
     sign_in(keyboard, site, "guichet")
-    keyboard.enter(page.locator("main a[href$='/remise']"))
-
+    keyboard.go_to(page.locator("main a[role=button]").first)
+    with changing(page):
+        keyboard.press("Enter")
     assert keyboard.is_at(page.locator("#carnet"))
-    keyboard.write(str(site.carnet("CAF")))
-    keyboard.enter(page.locator("#carnet"))
 
-    keyboard.go_to(page.locator("[name=pic]").first)
-    keyboard.press("Space")
-    keyboard.go_to(page.locator("[name=proof]").first)
-    keyboard.press("ArrowDown")
+    # What a scanner on a cable types ends with Enter.
+    first = site.next_in_line()
+    keyboard.write(f"23-{first:06d}-1\n")
+    expect(page.locator("#pic")).to_be_focused()
     keyboard.look()
-    keyboard.go_to(page.locator("#need"))
-    keyboard.press("ArrowDown")
-    expect(page.locator("[name=pic][value=yes]")).to_be_checked()
-    expect(page.locator("[name=proof][value=attested]")).to_be_checked()
-    expect(page.locator("#need")).not_to_have_value("")
-    keyboard.enter(page.locator("main form button"))
-
+    for key in ("Space", "Tab", "Space"):
+        keyboard.press(key)
+        keyboard.look()
+    with changing(page):
+        keyboard.press("Enter")
     expect(page.locator(".verdict.yes")).to_be_visible()
-    keyboard.enter(page.locator("main a[role=button]"))
     assert keyboard.is_at(page.locator("#carnet")), "the next person comes at once"
+    keyboard.look()
+
+    keyboard.write(f"23-{site.next_in_line():06d}-1\n")
+    expect(page.locator("#pic")).to_be_focused()
+    expect(page.locator("#pic")).to_be_checked()
+    with changing(page):
+        keyboard.press("Enter")
+    expect(page.locator("#today li").nth(1)).to_contain_text(f"carnet {first} :")
+
+    keyboard.write(f"{site.next_in_line()}\n")
+    expect(page.locator("#pic")).to_be_focused()
+    keyboard.press("ArrowDown")
+    keyboard.go_to(page.locator("#also summary").first)
+    keyboard.press("Enter")
+    keyboard.go_to(page.locator("[name=pass_2]"))
+    keyboard.press("Space")
+    keyboard.enter(page.locator("[name=give]"))
+    expect(page.locator(".verdict.yes h2")).to_contain_text(re.compile("remis.: 1 pass"))
+    expect(page.locator("[name=pic][value=no]")).to_be_checked()
 
     keyboard.enter(page.locator("form[action$='/deconnexion'] button"))
     assert page.url.endswith("/23/connexion?fait=signed_out")
@@ -133,19 +148,20 @@ def test_the_skip_link_goes_past_what_every_page_repeats(keyboard, page, visit, 
     assert page.evaluate("document.getElementById('main').contains(document.activeElement)")
 
 
+def at_the_ccas(site: Served) -> int:
+    """The number of a carnet that waits at the CCAS."""
+    return site.stock["CCAS"][0]
+
+
 @pytest.mark.parametrize(
     ("who", "path", "act", "fields"),
     [
         (None, "/23/connexion", send("/connexion", login="qui", password="?"), ["login"]),
-        ("guichet", "/23/remise?carnet=987654", None, ["carnet"]),
-        (
-            "deux-guichets",
-            lambda site: f"/23/remise?carnet={site.stock['CCAS'][0]}",
-            send("/remise"),
-            ["desk", "pic", "proof"],
-        ),
-        ("guichet", lambda site: f"/23/remise?carnet={site.stock['CCAS'][0]}",
-         send("/remise", pic="no", proof="declared"), ["carnet"]),
+        ("guichet", "/23/remise", look_at("987654"), ["carnet"]),
+        ("deux-guichets", "/23/remise", one_after_the_other(look_at(at_the_ccas), give()),
+         ["desk", "pic", "proof"]),
+        ("guichet", "/23/remise",
+         one_after_the_other(look_at(at_the_ccas), give(pic="no", proof="declared")), ["carnet"]),
         ("gestion", "/23/personnes", send("/personnes"), ["name", "login", "role"]),
         ("audit", "/23/compte", send("/mot-de-passe", old="?"), ["old"]),
     ],

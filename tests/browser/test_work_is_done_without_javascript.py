@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.app.visiting import a_list
-from tests.browser.pages import HAND_OUT, a_pass_to_use, send, use
+from tests.browser.pages import HAND_OUT, a_pass_to_use, changing, give, send, use
 from tests.browser.served import SITES
 
 
@@ -29,9 +29,15 @@ def test_scripts_do_not_run_here(page):
 def test_a_prescriber_hands_a_carnet_out(page, site):
     enter(page, site, "ml")
     page.locator("main a[href$='/remise']").click()
-    send("/remise", carnet=lambda site: site.carnet("ML"))(page, site)
-    send("/remise", **HAND_OUT)(page, site)
+    carnet = page.locator("#carnet")
+    carnet.fill(str(site.carnet("ML")))
+    with changing(page):
+        carnet.press("Enter")
+    expect(page.locator("#about")).to_contain_text("Il reste 5 pass")
+    expect(page.locator("#pic")).to_be_focused()
+    give(**HAND_OUT)(page, site)
     expect(page.locator(".verdict.yes")).to_be_visible()
+    expect(page.locator("#carnet")).to_be_focused()
 
 
 def test_a_mediator_opens_a_workshop_and_uses_passes(page, site):
