@@ -51,6 +51,15 @@ class DeskImpossible(Refusal):
     reason: str
 
 
+@dataclass(eq=False)
+class DeskNowhere(Refusal):
+    """Nobody told in which commune this desk is."""
+
+    code = "desk_nowhere"
+
+    desk: str
+
+
 class OpenDesk(msgspec.Struct, frozen=True):
     """A prescriber's desk, and the programmes it hands out for.
 
@@ -160,3 +169,12 @@ def serve(session: Session, code: str, order: int) -> None:
     )
     if session.scalar(served) is None:
         raise DeskOutsideProgramme(code, programme)
+
+
+def commune_of(session: Session, code: str) -> str:
+    """Return the INSEE code of the commune where a desk is; refused with `not_found`, `desk_nowhere`."""
+    exist(session, desk.c.code, code)
+    commune: str | None = session.scalar(select(desk.c.commune).where(desk.c.code == code))
+    if commune is None:
+        raise DeskNowhere(code)
+    return commune

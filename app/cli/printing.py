@@ -11,6 +11,7 @@ from app.printing import templates
 from app.printing.batch import MANIFEST
 from app.printing.content import read_logos
 from app.printing.printing import Asked, prepare, printing, record
+from issuance.desks import commune_of
 from issuance.printed import Kind
 
 R = TypeVar("R")
@@ -58,6 +59,10 @@ def with_look(command: Callable[..., R]) -> Callable[..., R]:
     show_default=True,
     help=_("Des feuilles A4, des fichiers pour un imprimeur, ou des pages de téléphone."),
 )
+@click.option(
+    "--desk",
+    help=_("Le guichet qui les remettra : les lieux les plus proches de sa commune."),
+)
 @with_look
 @with_place
 def print_(
@@ -67,15 +72,18 @@ def print_(
     first: int | None,
     count: int | None,
     kind: Kind,
+    desk: str | None,
     logos: Path | None,
     near: str | None,
     template: Path | None,
 ) -> None:
     """Print a batch, or go on with the one that the folder holds, and leave its entry."""
     chosen = templates.own(kind) if template is None else templates.read(template)
-    asked = Asked(number, first, count, chosen, read_logos(logos), near)
     signer = place.instance.signer(place.code)
     with place.begin(read_only=True) as session:
+        if desk is not None and near is None:
+            near = commune_of(session, desk)
+        asked = Asked(number, first, count, chosen, read_logos(logos), near)
         prepared = prepare(
             session,
             asked,

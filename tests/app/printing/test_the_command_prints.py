@@ -71,6 +71,20 @@ def test_a_batch_is_printed_told_and_recorded(press, tmp_path):
     )
 
 
+def test_carnets_for_a_desk_tell_the_places_of_its_commune(press, tmp_path):
+    of = ["--prescriber", "CCAS", "--name", "Accueil", "--programme", "tela", "--commune"]
+    for code, commune in (("MAIRIE", "23096"), ("AILLEURS", "23001")):
+        assert typed("desk", "open", code, *of, commune).code == 0
+    asked = ["print", 1, "--kind", "phone", "--out", tmp_path / "lot", "--desk"]
+
+    # Nothing is known to be there: the desk's own commune is what is looked for.
+    assert typed(*asked, "AILLEURS").refusal == "commune_unknown"
+    said = typed(*asked, "MAIRIE")
+
+    assert said.code == 0, said.err
+    assert "Guéret" in next((tmp_path / "lot").rglob("*.html")).read_text("utf-8")
+
+
 def test_a_print_shop_gets_a_void_carnet_and_its_own_proof_is_kept_by_its_hash(
     press, tmp_path
 ):
@@ -103,6 +117,7 @@ REFUSALS = {
     "logo_unreadable": [1, "--logos", "bad"],
     "too_many_logos": [1, "--logos", "many"],
     "commune_unknown": [1, "--near", "Ailleurs"],
+    "desk_nowhere": [1, "--desk", "CAF"],
     "eu_block_missing": [1, "--template", "ours"],
     "template_wrong": [1, "--template", "bad"],
 }
