@@ -721,3 +721,21 @@ def test_a_rule_that_was_replaced_a_moment_before_is_forgiven(
 
     told = verified(lie(coffres, tmp_path, amend_while_scanning))
     assert ("après la tolérance" in told.out) is refused
+
+
+@pytest.mark.parametrize("approved", [False, True])
+def test_what_was_printed_before_there_were_proofs_is_believed(coffres, tmp_path, approved):
+    """A tranche that tells no basis is older than proofs; once one is approved, it binds."""
+
+    def be_older(lines: list[Line]) -> None:
+        for line in lines:
+            if line["kind"] == "tranche_opened":
+                del line["facts"]["activated_on"]
+        if not approved:
+            del lines[find(lines, "proof_approved")]
+        print_otherwise_than_was_approved(lines)
+
+    told = verified(lie(coffres, tmp_path, be_older))
+    unapproved = "autrement que sur la dernière épreuve approuvée"
+    assert (unapproved in told.out) is approved, told.out[:1500]
+    assert ("✗ L'écriture n° " in told.out) is approved
