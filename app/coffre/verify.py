@@ -1014,7 +1014,7 @@ class Replay:
         right = ["activate", f"order/{order.number}", 0]
         self._be(e, f"available/{number}", f"stock/{number}", value, right)
         order.state[:] = bytes([STOCK]) * len(order.state)
-        order.active = True
+        order.active, order.active_on = True, e["on"]
 
     def _number(self, order: Order) -> None:
         """Take an order in under its number, and its carnets under theirs."""

@@ -266,6 +266,20 @@ def date_a_hand_out_before_its_order_was_active(lines: list[Line]) -> None:
     active["on"] = found["recorded"][:10]
 
 
+def hand_out_what_was_taken_over(lines: list[Line], day: str) -> None:
+    """A hand-out of carnets taken over on the 10th is said to be of another day, and written late."""
+    found = next(
+        line
+        for line in lines
+        if (line["kind"], line["facts"].get("order")) == ("handed_out", 7)
+    )
+    found["on"], found["facts"]["recorded_late"] = day, True
+
+
+def date_a_hand_out_before_its_carnets_were_taken_over(lines: list[Line]) -> None:
+    hand_out_what_was_taken_over(lines, "2020-11-09")
+
+
 def set_aside_a_limit_that_is_not_there(lines: list[Line]) -> None:
     lines[find(lines, "handed_out")]["facts"]["despite_limit"] = "decided"
 
@@ -540,6 +554,7 @@ LIES: dict[Callable[[list[Line]], None], str] = {
     record_a_hand_out_later_than_its_tranche_allows: "hors des jours admis",
     say_late_of_a_hand_out_of_the_day: "hors des jours admis",
     date_a_hand_out_before_its_order_was_active: "hors des jours admis",
+    date_a_hand_out_before_its_carnets_were_taken_over: "hors des jours admis",
     set_aside_a_limit_that_is_not_there: "une limite par personne qui n'existe pas",
     hand_out_at_a_site_that_is_not_there: "que le journal ne connaît pas encore",
     use_on_a_day_without_workshop: "n'est pas d'un atelier",
@@ -622,6 +637,18 @@ def test_a_rule_that_was_broken_is_told_with_its_entry(coffres, tmp_path, change
     assert told.code == 1
     assert LIES[change] in told.out, told.out[:1500]
     assert "✗ L'écriture n° " in told.out
+
+
+@pytest.mark.parametrize(("day", "good"), [("2020-11-09", True), ("2020-11-08", False)])
+def test_where_no_time_zone_is_known_a_day_more_is_forgiven_to_what_was_taken_over(
+    coffres, tmp_path, monkeypatch, day, good
+):
+    monkeypatch.setattr(verify, "time_zone", lambda _name: None)
+    told = verified(
+        lie(coffres, tmp_path, lambda lines: hand_out_what_was_taken_over(lines, day))
+    )
+    assert ("✗ L'écriture n° " not in told.out) is good, told.out[:1500]
+    assert ("hors des jours admis" in told.out) is not good
 
 
 def test_a_body_that_could_be_written_otherwise_is_refused(coffres, tmp_path):
