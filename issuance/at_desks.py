@@ -1,7 +1,7 @@
 """Where carnets wait to be handed out: at which desk, and whether they are good yet.
 
 What was handed out, blocked or replaced is at no desk any more, whoever it was delivered to; nor is
-what has lapsed.
+what has lapsed, nor what left it: carnets on the way are at neither end.
 """
 
 from collections.abc import Collection
@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from issuance.models import activation, carnet, delivery, desk, handed_out, voucher
 from issuance.queries import orders_with_stock_lapsed
+from issuance.whereabouts import moved_on
 from ledger.models import entry
 
 Range = tuple[int, int]
@@ -45,21 +46,18 @@ def lots_at(session: Session, desks: Collection[str]) -> list[Lot]:
 
 
 def delivered_of(session: Session, order: int) -> tuple[int, datetime | None]:
-    """Return how many carnets of an order have come to a desk, and when the last of them did."""
+    """Return how many carnets of an order have come to a desk and stayed, and when the last of them did."""
     count, last = session.execute(
-        select(func.count(func.distinct(delivery.c.carnet)), func.max(entry.c.recorded_at))
+        select(func.count(), func.max(entry.c.recorded_at))
+        .select_from(delivery)
         .join(carnet, carnet.c.number == delivery.c.carnet)
         .join(entry, entry.c.id == delivery.c.entry_id)
-        .where(carnet.c.order_number == order)
+        .where(carnet.c.order_number == order, ~moved_on())
     ).one()
     return count, last
 
 
 def _lots(session: Session, which: ColumnElement[bool]) -> list[Lot]:
-    later = delivery.alias()
-    moved_on = select(later.c.carnet).where(
-        later.c.carnet == delivery.c.carnet, later.c.turn > delivery.c.turn
-    )
     something_left = (
         select(voucher.c.serial)
         .outerjoin(handed_out, handed_out.c.serial == voucher.c.serial)
@@ -77,7 +75,7 @@ def _lots(session: Session, which: ColumnElement[bool]) -> list[Lot]:
             (delivery.c.carnet - rank).label("run"),
         )
         .join(carnet, carnet.c.number == delivery.c.carnet)
-        .where(which, ~moved_on.exists(), something_left.exists())
+        .where(which, ~moved_on(), something_left.exists())
         .subquery()
     )
     rows = session.execute(

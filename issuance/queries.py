@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
 from funding.models import target_public, tranche
@@ -16,7 +16,6 @@ from issuance.models import (
     activation,
     carnet,
     delivery,
-    departure,
     desk,
     desk_programme,
     foreign_carnet,
@@ -25,6 +24,7 @@ from issuance.models import (
     voucher,
     voucher_order,
 )
+from issuance.whereabouts import moved_on
 from ledger import canonical
 from ledger.models import entry, gate
 
@@ -228,20 +228,10 @@ def listed_desks(session: Session) -> list[tuple[str, str, str, str, int]]:
         )
     ):
         programmes.setdefault(code, []).append(of)
-    # Each turn of a carnet follows the one before: where none follows, it still is.
-    left, again = departure.alias("left"), delivery.alias("again")
     held: dict[str, int] = dict(
         session.execute(
             select(delivery.c.desk, func.count())
-            .where(
-                *[
-                    ~exists().where(
-                        later.c.carnet == delivery.c.carnet,
-                        later.c.turn == delivery.c.turn + 1,
-                    )
-                    for later in (left, again)
-                ]
-            )
+            .where(~moved_on())
             .group_by(delivery.c.desk)
         ).all()
     )
