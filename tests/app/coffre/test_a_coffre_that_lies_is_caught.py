@@ -293,6 +293,7 @@ def take_over_more_than_was_set_aside(lines: list[Line]) -> None:
 
 
 def take_over_beyond_the_envelope(lines: list[Line]) -> None:
+    lines[:] = [e for e in lines if e["kind"] not in ("misprints_voided", "voided")]
     lines[find(lines, "tranche_opened")]["facts"]["envelope_cents"] = 44_000
 
 
