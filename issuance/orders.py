@@ -138,6 +138,7 @@ def place_order(
             "first_carnet": first_carnet,
             "carnet_size": row.carnet_size,
             "face_cents": row.face_cents,
+            "key_id": key_id,
             "reserved_cents": value,
             "specimen": request.specimen,
         }
