@@ -1106,7 +1106,7 @@ class Replay:
         self._be(e, None, None, 0, ["approve_proof", f"order/{order.number}/{kind}", turn])
         if turn and (uses, subject, turn - 1) not in self.rights:
             raise Wrong("right_early")
-        if kind not in ("pdf", "shop") or order.specimen or order.replaces:
+        if kind not in ("pdf", "shop") or order.specimen or order.replaces or order.foreign:
             raise Wrong("approves_other")
         order.proofs[kind] = look(f)
 

@@ -99,8 +99,11 @@ def life_of(session: Session, line: OrderLine) -> Life:
     everyone = active.done and set(holding) <= {each.desk for each in told}
     last_told = max((each.at for each in told), default=None)
     said = Milestone("told", last_told, everyone)
+    steps: tuple[Milestone, ...] = (ordered, proof, made, paper, delivered, active, said)
+    if line.taken_over:  # a former operator printed it
+        steps = (ordered, made, delivered, active, said)
     return Life(
-        (ordered, proof, made, paper, delivered, active, said),
+        steps,
         tuple(approved),
         told,
         holding,

@@ -66,6 +66,8 @@ def test_a_list_is_looked_at_then_confirmed(house, manager):
     assert "imprimés par un autre opérateur (aptic)" in page
     assert "A-2" in page
     assert "passnum print" not in page
+    assert "preuve" not in page  # « épreuve », with or without a capital
+    assert "livrer les carnets aux guichets" in page
     assert "repris, valable" in plain(manager.get("/commandes").text)
     assert len(orders(house)) == before + 1
 

@@ -468,6 +468,13 @@ def approve_the_proof_of_specimens(lines: list[Line]) -> None:
     lines[at]["facts"]["order"], lines[at]["right"][1] = 3, "order/3/pdf"
 
 
+def approve_the_proof_of_what_was_taken_over(lines: list[Line]) -> None:
+    approved = again(lines[find(lines, "proof_approved")])
+    approved["facts"] = approved["facts"] | {"order": 7}
+    approved["right"] = ["approve_proof", "order/7/pdf", 0]
+    lines.append(approved | {name: lines[-1][name] for name in ("at", "on", "recorded")})
+
+
 def approve_twice_in_one_turn(lines: list[Line]) -> None:
     at = find(lines, "proof_approved")
     lines.insert(at + 1, again(lines[at]))
@@ -538,6 +545,7 @@ LIES: dict[Callable[[list[Line]], None], str] = {
     print_otherwise_than_was_approved: "autrement que sur la dernière épreuve approuvée",
     print_other_logos_than_were_approved: "autrement que sur la dernière épreuve approuvée",
     approve_the_proof_of_specimens: "une épreuve dont personne n'a besoin",
+    approve_the_proof_of_what_was_taken_over: "une épreuve dont personne n'a besoin",
     approve_twice_in_one_turn: "consomme un droit que l'écriture n°",
     activate_by_a_mandat_without_being_asked: "par autre chose que ce que demande sa tranche",
     ask_for_a_mandat_afterwards: "par autre chose que ce que demande sa tranche",
