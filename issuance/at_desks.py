@@ -1,7 +1,7 @@
 """Where carnets wait to be handed out: at which desk, and whether they are good yet.
 
 What was handed out, blocked or replaced is at no desk any more, whoever it was delivered to; nor is
-what has lapsed, nor what left it: carnets on the way are at neither end.
+what has lapsed, nor what left it: carnets on the way are at neither end.  Specimens wait for nothing.
 """
 
 from collections.abc import Collection
@@ -11,7 +11,15 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from issuance.models import activation, carnet, delivery, desk, handed_out, voucher
+from issuance.models import (
+    activation,
+    carnet,
+    delivery,
+    desk,
+    handed_out,
+    voucher,
+    voucher_order,
+)
 from issuance.queries import orders_with_stock_lapsed
 from issuance.whereabouts import moved_on
 from ledger.models import entry
@@ -75,7 +83,8 @@ def _lots(session: Session, which: ColumnElement[bool]) -> list[Lot]:
             (delivery.c.carnet - rank).label("run"),
         )
         .join(carnet, carnet.c.number == delivery.c.carnet)
-        .where(which, ~moved_on(), something_left.exists())
+        .join(voucher_order, voucher_order.c.number == carnet.c.order_number)
+        .where(which, ~voucher_order.c.specimen, ~moved_on(), something_left.exists())
         .subquery()
     )
     rows = session.execute(

@@ -96,6 +96,13 @@ def test_what_left_a_desk_waits_at_it_no_more(session):
     assert delivered_of(session, 1)[0] == 6
 
 
+def test_specimens_at_a_desk_wait_for_nothing(session):
+    world = a_store(session)
+    an_order(session, world, 2, specimen=True)
+    assert {lot.order for lot in lots_at(session, ["CAF"])} == {1}
+    assert listed_desks(session)[1][-1] == 8
+
+
 def test_it_goes_from_the_central_store_and_back_to_it(session):
     a_store(session)
     done(sending(session, None, "MSA", (7, 8), (10, 10)))
