@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session
 
 from issuance.models import (
@@ -16,6 +16,7 @@ from issuance.models import (
     carnet,
     delivery,
     desk,
+    hand_out,
     handed_out,
     voucher,
     voucher_order,
@@ -63,6 +64,35 @@ def delivered_of(session: Session, order: int) -> tuple[int, datetime | None]:
         .where(carnet.c.order_number == order, ~moved_on())
     ).one()
     return count, last
+
+
+def to_deliver(session: Session, order: int) -> int:
+    """Return how many carnets of an order are at no desk, and still have a pass to hand out."""
+    delivered = exists().where(delivery.c.carnet == carnet.c.number, ~moved_on())
+    gone = exists().where(handed_out.c.serial == voucher.c.serial)
+    left = exists().where(voucher.c.carnet == carnet.c.number, ~gone)
+    chosen = select(func.count()).where(carnet.c.order_number == order, ~delivered, left)
+    return session.scalar(chosen) or 0
+
+
+def desks_that_know(session: Session, order: int, *, since: datetime) -> set[str]:
+    """Return the desks that show they know of an order since it is active.
+
+    They signed for carnets of it since, or handed some out.
+    """
+    signed = session.scalars(
+        select(delivery.c.desk)
+        .join(carnet, carnet.c.number == delivery.c.carnet)
+        .join(entry, entry.c.id == delivery.c.entry_id)
+        .where(
+            carnet.c.order_number == order,
+            entry.c.kind == "transfer_received",
+            entry.c.recorded_at >= since,
+        )
+        .distinct()
+    )
+    gave = exists().where(hand_out.c.desk == desk.c.code, hand_out.c.order_number == order)
+    return {*signed, *session.scalars(select(desk.c.code).where(gave))}
 
 
 def _lots(session: Session, which: ColumnElement[bool]) -> list[Lot]:
