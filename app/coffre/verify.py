@@ -1015,6 +1015,9 @@ class Replay:
             or not all(f[name] for name in ("operator", "commitment_number"))
         ):
             raise Wrong("order_impossible")
+        basis = tranche.told.get("activated_on", "commitment")
+        if f.get("basis", "commitment") != basis:
+            raise Wrong("active_otherwise", basis=basis)
         if not any(
             e["on"] <= f["use_by"] <= days["use_by"]
             for days in self._seen_then(("calendar", number))

@@ -321,6 +321,10 @@ def take_over_without_an_engagement(lines: list[Line]) -> None:
     lines[find(lines, "order_taken_over")]["facts"]["commitment_number"] = ""
 
 
+def take_over_by_a_mandat_without_being_asked(lines: list[Line]) -> None:
+    lines[find(lines, "order_taken_over")]["facts"]["basis"] = "mandat"
+
+
 def take_over_carnets_of_another_order(lines: list[Line]) -> None:
     lines[find(lines, "order_taken_over", 1)]["facts"]["first_carnet"] = 16
 
@@ -596,6 +600,7 @@ LIES: dict[Callable[[list[Line]], None], str] = {
     take_over_paper_that_outlasts_the_tranche: "ou après celle de la tranche",
     take_over_paper_that_is_past: "est passée",
     take_over_without_an_engagement: "autre chose que ce que la tranche permet",
+    take_over_by_a_mandat_without_being_asked: "par autre chose que ce que demande sa tranche",
     take_over_carnets_of_another_order: "numérote des carnets qui existent",
     activate_what_was_taken_over: "consomme un droit que l'écriture n°",
     print_what_was_taken_over: "repris à un ancien opérateur",
