@@ -36,7 +36,7 @@ from funding.models import (
     tranche_budget,
 )
 from funding.operations import NotFound
-from funding.tranches import Calendar, TrancheRow, tranche_row
+from funding.tranches import Basis, Calendar, TrancheRow, tranche_row
 from ledger import canonical
 from ledger.models import entry, log_leaf
 
@@ -339,6 +339,7 @@ class TrancheLeft(NamedTuple):
     carnet_size: int
     left_cents: int
     envelope_cents: int
+    activated_on: Basis
 
     @property
     def carnets_left(self) -> int:
@@ -361,6 +362,7 @@ def tranches_with_money_left(
             tranche.c.carnet_size,
             tranche_budget.c.envelope_cents - tranche_budget.c.reserved_cents,
             tranche_budget.c.envelope_cents,
+            tranche.c.activated_on,
         )
         .join(tranche_budget, tranche_budget.c.tranche == tranche.c.number)
         .order_by(tranche.c.number)

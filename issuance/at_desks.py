@@ -1,18 +1,28 @@
 """Where carnets wait to be handed out: at which desk, and whether they are good yet.
 
 What was handed out, blocked or replaced is at no desk any more, whoever it was delivered to; nor is
-what has lapsed.
+what has lapsed, nor what left it: carnets on the way are at neither end.  Specimens wait for nothing.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session
 
-from issuance.models import activation, carnet, delivery, desk, handed_out, voucher
+from issuance.models import (
+    activation,
+    carnet,
+    delivery,
+    desk,
+    hand_out,
+    handed_out,
+    voucher,
+    voucher_order,
+)
 from issuance.queries import orders_with_stock_lapsed
+from issuance.whereabouts import moved_on
 from ledger.models import entry
 
 Range = tuple[int, int]
@@ -45,21 +55,47 @@ def lots_at(session: Session, desks: Collection[str]) -> list[Lot]:
 
 
 def delivered_of(session: Session, order: int) -> tuple[int, datetime | None]:
-    """Return how many carnets of an order have come to a desk, and when the last of them did."""
+    """Return how many carnets of an order have come to a desk and stayed, and when the last of them did."""
     count, last = session.execute(
-        select(func.count(func.distinct(delivery.c.carnet)), func.max(entry.c.recorded_at))
+        select(func.count(), func.max(entry.c.recorded_at))
+        .select_from(delivery)
         .join(carnet, carnet.c.number == delivery.c.carnet)
         .join(entry, entry.c.id == delivery.c.entry_id)
-        .where(carnet.c.order_number == order)
+        .where(carnet.c.order_number == order, ~moved_on())
     ).one()
     return count, last
 
 
-def _lots(session: Session, which: ColumnElement[bool]) -> list[Lot]:
-    later = delivery.alias()
-    moved_on = select(later.c.carnet).where(
-        later.c.carnet == delivery.c.carnet, later.c.turn > delivery.c.turn
+def to_deliver(session: Session, order: int) -> int:
+    """Return how many carnets of an order are at no desk, and still have a pass to hand out."""
+    delivered = exists().where(delivery.c.carnet == carnet.c.number, ~moved_on())
+    gone = exists().where(handed_out.c.serial == voucher.c.serial)
+    left = exists().where(voucher.c.carnet == carnet.c.number, ~gone)
+    chosen = select(func.count()).where(carnet.c.order_number == order, ~delivered, left)
+    return session.scalar(chosen) or 0
+
+
+def desks_that_know(session: Session, order: int, *, since: datetime) -> set[str]:
+    """Return the desks that show they know of an order since it is active.
+
+    They signed for carnets of it since, or handed some out.
+    """
+    signed = session.scalars(
+        select(delivery.c.desk)
+        .join(carnet, carnet.c.number == delivery.c.carnet)
+        .join(entry, entry.c.id == delivery.c.entry_id)
+        .where(
+            carnet.c.order_number == order,
+            entry.c.kind == "transfer_received",
+            entry.c.recorded_at >= since,
+        )
+        .distinct()
     )
+    gave = exists().where(hand_out.c.desk == desk.c.code, hand_out.c.order_number == order)
+    return {*signed, *session.scalars(select(desk.c.code).where(gave))}
+
+
+def _lots(session: Session, which: ColumnElement[bool]) -> list[Lot]:
     something_left = (
         select(voucher.c.serial)
         .outerjoin(handed_out, handed_out.c.serial == voucher.c.serial)
@@ -77,7 +113,8 @@ def _lots(session: Session, which: ColumnElement[bool]) -> list[Lot]:
             (delivery.c.carnet - rank).label("run"),
         )
         .join(carnet, carnet.c.number == delivery.c.carnet)
-        .where(which, ~moved_on.exists(), something_left.exists())
+        .join(voucher_order, voucher_order.c.number == carnet.c.order_number)
+        .where(which, ~voucher_order.c.specimen, ~moved_on(), something_left.exists())
         .subquery()
     )
     rows = session.execute(

@@ -138,6 +138,7 @@ def place_order(
             "first_carnet": first_carnet,
             "carnet_size": row.carnet_size,
             "face_cents": row.face_cents,
+            "key_id": key_id,
             "reserved_cents": value,
             "specimen": request.specimen,
         }
@@ -177,18 +178,12 @@ def activate_order(
         number = request.commitment_number.strip()
         if not number or len(number) > 40:
             raise OrderImpossible("commitment_number")
-        asked = session.scalars(
-            select(tranche.c.activated_on).where(tranche.c.number == order.tranche)
-        ).one()
-        if request.basis != asked:
-            if asked == "mandat":
-                raise OrderImpossible("needs_mandat")
-            raise OrderImpossible("needs_commitment")
+        check_basis(session, order.tranche, request.basis)
         made = made_of(session, order.number)
         if not made or (made != order.carnets and not is_cancelled(session, order.number)):
             raise OrderImpossible("not_made")
         facts = {
-            "basis": asked,
+            "basis": request.basis,
             "commitment_number": number,
             "order": order.number,
         }
@@ -198,12 +193,23 @@ def activate_order(
             insert(activation).values(
                 order_number=order.number,
                 commitment_number=number,
-                basis=asked,
+                basis=request.basis,
                 entry_id=act.id,
             )
         )
 
     return perform(session, act, request, done)
+
+
+def check_basis(session: Session, of: int, basis: Basis) -> None:
+    """Raise `OrderImpossible` unless this is what makes the orders of a tranche good."""
+    asked = session.scalars(
+        select(tranche.c.activated_on).where(tranche.c.number == of)
+    ).one()
+    if basis != asked:
+        if asked == "mandat":
+            raise OrderImpossible("needs_mandat")
+        raise OrderImpossible("needs_commitment")
 
 
 def order_row(session: Session, number: int) -> OrderRow:

@@ -4,7 +4,8 @@ Paper that is wrong is thrown away, and a missing emblem costs the European mone
 5 to 7).  So the paper of an order is printed with the very template, the publicity and the logos of
 the last proof that was approved for its kind, our sheets or a print shop's, and with no other: an
 approval follows the former one, since a template may change.  Specimens are worth nothing, and
-a lost carnet cannot wait: they need no proof, nor does what is shown on a telephone.
+a lost carnet cannot wait: they need no proof, nor does what is shown on a telephone, nor what a
+former operator printed.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from sqlalchemy.orm import Session
 from issuance.models import proof_approval
 from issuance.orders import OrderRow, check_goes_on, order_row
 from issuance.printed import Kind
-from issuance.queries import REPLACEMENT, made_of
+from issuance.queries import REPLACEMENT, TAKEN_OVER, made_of
 from ledger import canonical, gates
 from ledger.attempts import Act, Answer, perform
 from ledger.entries import Right
@@ -47,11 +48,11 @@ class ProofNotApproved(Refusal):
 
 @dataclass(eq=False)
 class ProofNotNeeded(Refusal):
-    """An order whose paper needs no proof: specimens, and what replaces a lost carnet."""
+    """An order whose paper needs no proof: specimens, what replaces a lost carnet, what somebody else printed."""
 
     code = "proof_not_needed"
 
-    reason: Literal["specimen", "replacement"]
+    reason: Literal["specimen", "replacement", "taken_over"]
     order: int
 
 
@@ -131,8 +132,11 @@ def check_needs_proof(session: Session, order: OrderRow) -> None:
     """Raise `ProofNotNeeded` for an order whose paper is printed without."""
     if order.specimen:
         raise ProofNotNeeded("specimen", order=order.number)
-    if session.scalar(select(entry.c.kind).where(entry.c.id == order.act)) == REPLACEMENT:
+    placed_by = session.scalar(select(entry.c.kind).where(entry.c.id == order.act))
+    if placed_by == REPLACEMENT:
         raise ProofNotNeeded("replacement", order=order.number)
+    if placed_by == TAKEN_OVER:
+        raise ProofNotNeeded("taken_over", order=order.number)
 
 
 def check_approved(session: Session, order: OrderRow, kind: Kind, look: Look) -> None:

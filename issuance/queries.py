@@ -1,12 +1,13 @@
 """Reading what was issued: keys, orders, desks, and where carnets are."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
 from funding.hand_out_rules import HandOutRules, hand_out_rules
@@ -17,7 +18,6 @@ from issuance.models import (
     activation,
     carnet,
     delivery,
-    departure,
     desk,
     desk_programme,
     foreign_carnet,
@@ -26,6 +26,7 @@ from issuance.models import (
     voucher,
     voucher_order,
 )
+from issuance.whereabouts import moved_on
 from ledger import canonical
 from ledger.models import entry, gate
 
@@ -34,6 +35,7 @@ REPLACEMENT = "hand_out_replaced"
 # The kind of the entry that honours the paper of a former operator: order, making and activation at once.
 TAKEN_OVER = "order_taken_over"
 CANCEL = "cancel"  # the right that a cancellation uses up, once an order
+VOID = "void"  # the right that each voiding of misprints of an order uses up
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,8 @@ def listed_orders(session: Session) -> Sequence[tuple[Any, ...]]:
 class OrderLine:
     """An order as people follow it: what was asked, how many carnets are made, whether they are good.
 
-    `given_up` are the carnets that were not made when it was cancelled, and never will be.
+    `given_up` are the carnets that were not made when it was cancelled, and never will be; `voided`
+    those that were made and misprinted: their money is back in the tranche.
     """
 
     number: int
@@ -128,6 +131,7 @@ class OrderLine:
     taken_over: bool
     activated_on: Basis
     given_up: int = 0
+    voided: int = 0
 
     @property
     def last_carnet(self) -> int:
@@ -139,7 +143,11 @@ class OrderLine:
         """What its passes are worth in all: nothing for specimens; nothing more for a replacement, counted already."""
         if self.specimen or self.replacement:
             return 0
-        return (self.carnets - self.given_up) * self.carnet_size * self.face_cents
+        return (
+            (self.carnets - self.given_up - self.voided)
+            * self.carnet_size
+            * self.face_cents
+        )
 
     @property
     def is_made(self) -> bool:
@@ -172,9 +180,16 @@ def order_lines(session: Session, number: int | None = None) -> list[OrderLine]:
         chosen = chosen.where(entry.c.kind != REPLACEMENT)
     else:
         chosen = chosen.where(voucher_order.c.number == number)
-    given_up = carnets_given_up(session)
+    given_up, voided = carnets_given_up(session), carnets_voided(session)
     lines = [OrderLine(*row) for row in session.execute(chosen)]
-    return [replace(line, given_up=given_up.get(line.number, 0)) for line in lines]
+    return [
+        replace(
+            line,
+            given_up=given_up.get(line.number, 0),
+            voided=voided.get(line.number, 0),
+        )
+        for line in lines
+    ]
 
 
 def carnets_given_up(session: Session) -> dict[int, int]:
@@ -182,6 +197,15 @@ def carnets_given_up(session: Session) -> dict[int, int]:
     bodies = session.scalars(select(entry.c.body).where(entry.c.uses == CANCEL))
     told = (canonical.decode(body)["facts"] for body in bodies)
     return {facts["order"]: facts["carnets_not_made"] for facts in told}
+
+
+def carnets_voided(session: Session) -> Counter[int]:
+    """Return how many carnets of each order were voided as misprints; such acts are few."""
+    found: Counter[int] = Counter()
+    for body in session.scalars(select(entry.c.body).where(entry.c.uses == VOID)):
+        facts = canonical.decode(body)["facts"]
+        found[facts["order"]] += facts["last_carnet"] - facts["first_carnet"] + 1
+    return found
 
 
 class NotActive(NamedTuple):
@@ -231,20 +255,10 @@ def listed_desks(session: Session) -> list[tuple[str, str, str, str, int]]:
         )
     ):
         programmes.setdefault(code, []).append(of)
-    # Each turn of a carnet follows the one before: where none follows, it still is.
-    left, again = departure.alias("left"), delivery.alias("again")
     held: dict[str, int] = dict(
         session.execute(
             select(delivery.c.desk, func.count())
-            .where(
-                *[
-                    ~exists().where(
-                        later.c.carnet == delivery.c.carnet,
-                        later.c.turn == delivery.c.turn + 1,
-                    )
-                    for later in (left, again)
-                ]
-            )
+            .where(~moved_on())
             .group_by(delivery.c.desk)
         ).all()
     )

@@ -20,7 +20,7 @@ import msgspec
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
-from funding.tranches import TrancheRow, reserve, tranche_row
+from funding.tranches import Basis, TrancheRow, reserve, tranche_row
 from issuance.foreign import bare, file_mark, mark
 from issuance.foreign_carnets import labels_hash
 from issuance.foreign_lists import ForeignList, Lot, judged, lots
@@ -38,6 +38,7 @@ from issuance.models import (
 from issuance.orders import (
     OrderImpossible,
     OrderRow,
+    check_basis,
     circulating_gate,
     stock_gate,
     take_numbers,
@@ -69,13 +70,17 @@ class ForeignListRefused(Refusal):
 
 
 class TakeOver(msgspec.Struct, frozen=True):
-    """A list of carnets to honour: the tranche that pays, a word for whose paper it is, the engagement."""
+    """A list of carnets to honour: the tranche that pays, a word for whose paper it is, what makes it good.
+
+    That is a number of commitment (engagement), or of mandat, as the tranche asks (`basis`).
+    """
 
     id: UUID
     tranche: str
     operator: str
     commitment_number: str
     listed: ForeignList
+    basis: Basis = "commitment"
 
 
 class _Paper(NamedTuple):
@@ -100,6 +105,7 @@ def take_over(
     listed = request.listed
     # Whoever reads the attempt learns no number: not even a hash of the list, which could be tried.
     told = {
+        "basis": request.basis,
         "commitment_number": request.commitment_number.strip(),
         "file_mark": file_mark(signer.code_key, listed.file_sha256),
         "operator": request.operator,
@@ -109,6 +115,7 @@ def take_over(
         # What is looked for and not found stays unknown until the commit.
         gates.alone(session)
         row = tranche_row(session, request.tranche)
+        check_basis(session, row.number, request.basis)
         if not 1 <= len(told["commitment_number"]) <= 40:
             raise OrderImpossible("commitment_number")
         faults = judged(
@@ -226,6 +233,7 @@ def _write(session: Session, entry: UUID, paper: _Paper, told: dict[str, str]) -
         insert(activation).values(
             order_number=order.number,
             commitment_number=told["commitment_number"],
+            basis=told["basis"],
             entry_id=entry,
         )
     )

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Integer,
     Text,
     cast,
+    exists,
     func,
     insert,
     null,
@@ -90,6 +91,21 @@ def where_are(session: Session, carnets: Ranges) -> dict[int, Where]:
         .order_by(moved.c.turn)
     )
     return {row.carnet: Where(row.desk, row.transfer, row.turn) for row in rows}
+
+
+def moved_on() -> ColumnElement[bool]:
+    """Tell, of a row of `delivery`, whether the carnet has left that desk since, or was brought again.
+
+    Each turn of a carnet follows the one before: where none follows, it still is there.
+    """
+    return or_(
+        *[
+            exists().where(
+                later.c.carnet == delivery.c.carnet, later.c.turn == delivery.c.turn + 1
+            )
+            for later in (delivery.alias("again"), departure.alias("left"))
+        ]
+    )
 
 
 def among(column: ColumnElement[int], carnets: Ranges) -> ColumnElement[bool]:

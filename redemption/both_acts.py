@@ -17,6 +17,7 @@ from funding.models import target_public
 from issuance.hand_outs import HandOut
 from issuance.keys import Keyring
 from issuance.models import delivery, voucher, voucher_order
+from issuance.whereabouts import moved_on
 from ledger import canonical
 from ledger.attempts import Answer
 from ledger.entries import entry_id
@@ -50,9 +51,7 @@ def offer(
         select(delivery.c.desk, voucher_order.c.tranche)
         .join_from(voucher, delivery, delivery.c.carnet == voucher.c.carnet)
         .join(voucher_order, voucher_order.c.number == voucher.c.order_number)
-        .where(voucher.c.serial == row.serial, ~voucher_order.c.specimen)
-        .order_by(delivery.c.turn.desc())
-        .limit(1)
+        .where(voucher.c.serial == row.serial, ~voucher_order.c.specimen, ~moved_on())
     ).one_or_none()
     if where is None or where.desk not in desks:
         return None

@@ -215,6 +215,7 @@ def _summary(
         "first_carnet": order.first_carnet,
         "from_order": old.number,
         "hand_out": str(root),
+        "key_id": order.key_id,
         "order": order.number,
         "reason": request.reason,
         "replaces": [row.serial for row in left],

@@ -29,6 +29,7 @@ from issuance.models import (
     voucher,
     voucher_order,
 )
+from issuance.whereabouts import moved_on
 from ledger.models import entry
 from redemption.presented import lapsed_stages
 
@@ -58,7 +59,10 @@ class TouchedOrder(NamedTuple):
 
 
 class TouchedPass(NamedTuple):
-    """A pass signed by the key: its number, where it is, and the desk its carnet was last brought to."""
+    """A pass signed by the key: its number, where it is, and the desk of its carnet.
+
+    No desk where the carnet is in the central store, or on the way.
+    """
 
     serial: str
     order: int
@@ -106,9 +110,7 @@ def touched_passes(session: Session, key_id: int) -> Iterator[TouchedPass]:
     """
     last = (
         select(delivery.c.desk)
-        .where(delivery.c.carnet == voucher.c.carnet)
-        .order_by(delivery.c.turn.desc())
-        .limit(1)
+        .where(delivery.c.carnet == voucher.c.carnet, ~moved_on())
         .scalar_subquery()
     )
     for order in _orders(session, key_id):

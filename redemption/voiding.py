@@ -16,6 +16,7 @@ from funding.tranches import release
 from issuance.hand_outs import mark_handed_out
 from issuance.models import handed_out, voucher
 from issuance.orders import OrderRow, StockLapsed, order_row, stock_gate
+from issuance.queries import VOID
 from issuance.ranges import Ranges, ranges_of, written
 from issuance.whereabouts import order_of
 from ledger import gates
@@ -90,7 +91,7 @@ def void_misprints(
         turn = session.scalar(
             select(func.count())
             .select_from(entry)
-            .where(entry.c.uses == "void", entry.c.subject == subject)
+            .where(entry.c.uses == VOID, entry.c.subject == subject)
         )
         released = 0 if order.specimen else len(serials) * order.face_cents
         facts = {
@@ -101,7 +102,7 @@ def void_misprints(
             "released_cents": released,
             "tranche": order.tranche,
         }
-        right = Right("void", subject, turn or 0)
+        right = Right(VOID, subject, turn or 0)
         must_record(session, [act.entry("misprints_voided", facts, right=right)])
         ended = [
             _entry(act, order, rows[serial], rank) for rank, serial in enumerate(serials, 1)

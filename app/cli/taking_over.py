@@ -26,13 +26,22 @@ PRINTED = 50
 @click.argument("tranche")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--operator", required=True, help=_("L'ancien opérateur, en un mot : aptic."))
-@click.option("--commitment", required=True, help=_("Le numéro d'engagement."))
+@click.option("--commitment", help=_("Le numéro d'engagement."))
+@click.option("--mandat", help=_("Le numéro de mandat, pour une tranche payée d'avance."))
 @click.option("--dry-run", is_flag=True, help=_("Regarde la liste, et ne reprend rien."))
 @with_place
 def take_over_(
-    place: Place, tranche: str, file: Path, operator: str, commitment: str, dry_run: bool
+    place: Place,
+    tranche: str,
+    file: Path,
+    operator: str,
+    commitment: str | None,
+    mandat: str | None,
+    dry_run: bool,
 ) -> None:
     """Judge a list and take it over, all of it or nothing."""
+    if (commitment is None) == (mandat is None):
+        raise click.UsageError(_("Donnez --commitment, ou --mandat."))
     try:
         listed = read_foreign_list(file.read_bytes())
     except OSError as no:
@@ -57,7 +66,11 @@ def take_over_(
     if dry_run:
         click.echo(_("Rien n'a été repris : c'était un essai."))
         return
-    asked = TakeOver(new_id(), tranche, operator, commitment, listed)
+    asked = (
+        TakeOver(new_id(), tranche, operator, mandat, listed, "mandat")
+        if mandat is not None
+        else TakeOver(new_id(), tranche, operator, commitment or "", listed)
+    )
     with place.begin() as session:
         answer = must(take_over(session, asked, signer=signer, by=BY, now=place.now))
     with place.begin(read_only=True) as session:

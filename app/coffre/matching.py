@@ -295,7 +295,10 @@ class _Told:
         names = (
             "tranche", "carnets", "first_carnet", "carnet_size", "face_cents", "specimen",
         )  # fmt: skip
-        self._add("voucher_order", (f["order"],), by, **{name: f[name] for name in names})
+        told = {name: f[name] for name in names}
+        if "key_id" in f:
+            told["key_id"] = f["key_id"]
+        self._add("voucher_order", (f["order"],), by, **told)
         self.rows["tranche_budget"][(f["tranche"],)]["reserved_cents"] += f[
             "reserved_cents"
         ]

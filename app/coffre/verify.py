@@ -622,6 +622,8 @@ class Order:
         self.face, self.specimen, self.active = told["face_cents"], told["specimen"], False
         self.replaces, self.foreign = "replaces" in told, "operator" in told
         self.voided, self.cancelled = 0, False
+        # The key that signs it, where it is told.
+        self.key: int | None = told.get("key_id")
         # What was seen and approved before paper was printed, by kind of paper.
         self.proofs: dict[str, list[Any]] = {}
         count = self.carnets * self.size
@@ -736,6 +738,8 @@ class Replay:
         self.log_keys: list[str] = []
         self.ended_keys: set[str] = set()
         self.voucher_keys: dict[int, str] = {}
+        self.specimen_keys: set[int] = set()
+        self.revoked: dict[int, float] = {}
         self.stopped: dict[int, float] = {}
         self.policy = ""
         self._dated: dict[tuple[Any, ...], list[tuple[float, Any]]] = {}
@@ -978,8 +982,16 @@ class Replay:
         told = (tranche.told["carnet_size"], tranche.told["face_cents"], value)
         if (order.size, order.face, f["reserved_cents"]) != told or order.carnets < 1:
             raise Wrong("order_impossible")
+        self._sign(order)
         self._reserve(tranche, value)
         self._number(order)
+
+    def _sign(self, order: Order) -> None:
+        """An order that tells its key names one that was made for such paper, and is trusted."""
+        if order.key is not None:
+            known(order.key, self.specimen_keys if order.specimen else self.voucher_keys)
+            if order.key in self.revoked:
+                raise Wrong("made_by_revoked_key")
 
     def _reserve(self, tranche: Tranche, cents: int) -> None:
         """Set money of a tranche aside, never more than its envelope."""
@@ -1003,6 +1015,9 @@ class Replay:
             or not all(f[name] for name in ("operator", "commitment_number"))
         ):
             raise Wrong("order_impossible")
+        basis = tranche.told.get("activated_on", "commitment")
+        if f.get("basis", "commitment") != basis:
+            raise Wrong("active_otherwise", basis=basis)
         if not any(
             e["on"] <= f["use_by"] <= days["use_by"]
             for days in self._seen_then(("calendar", number))
@@ -1014,7 +1029,7 @@ class Replay:
         right = ["activate", f"order/{order.number}", 0]
         self._be(e, f"available/{number}", f"stock/{number}", value, right)
         order.state[:] = bytes([STOCK]) * len(order.state)
-        order.active = True
+        order.active, order.active_on = True, e["on"]
 
     def _number(self, order: Order) -> None:
         """Take an order in under its number, and its carnets under theirs."""
@@ -1094,7 +1109,7 @@ class Replay:
         self._be(e, None, None, 0, ["approve_proof", f"order/{order.number}/{kind}", turn])
         if turn and (uses, subject, turn - 1) not in self.rights:
             raise Wrong("right_early")
-        if kind not in ("pdf", "shop") or order.specimen or order.replaces:
+        if kind not in ("pdf", "shop") or order.specimen or order.replaces or order.foreign:
             raise Wrong("approves_other")
         order.proofs[kind] = look(f)
 
@@ -1113,6 +1128,8 @@ class Replay:
             raise Wrong("prints_other")
         # Of specimens and of what replaces a lost carnet, and on a telephone, nobody approves a proof.
         free = f["kind"] == "phone" or order.specimen or order.replaces
+        # Nor of the orders of a tranche opened before there were proofs, until one is approved.
+        free = free or not ("activated_on" in order.tranche.told or order.proofs)
         if not free and order.proofs.get(f["kind"]) != look(f):
             raise Wrong("prints_unapproved")
 
@@ -1269,6 +1286,7 @@ class Replay:
             old.state[place], old.spent_at[place] = REPLACED, self.index
             self.replacing[serial] = (e["act"], new, self.index, self.now)
         self._be(e, None, None, 0, ["activate", f"order/{order.number}", 0])
+        self._sign(order)
         self._number(order)
         order.state[:] = bytes([CIRCULATING]) * count
         order.given_at[:] = array("Q", [given_at]) * count
@@ -1538,13 +1556,22 @@ class Replay:
         for key_id, purpose, public in f["keys"]:
             if purpose == "voucher":
                 self.voucher_keys[unique(key_id, self.voucher_keys)] = public
+            elif purpose == "specimen":
+                self.specimen_keys.add(key_id)
 
     def _on_key_revoked(self, e: Facts, f: Facts) -> None:
         """A voucher key is trusted no more: the orders that it signed make no pass after that."""
         self._be(e, None, None, 0, ["revoke", "key/{}".format(f["key_id"]), 0])
         if self.voucher_keys[f["key_id"]] != f["public"]:
             raise Wrong("not_known", one=f["public"])
-        self.stopped.update((known(number, self.orders), self.now) for number in f["orders"])
+        told = {known(number, self.orders) for number in f["orders"]}
+        # Of an order that tells no key, what this entry says is all that is known.
+        signed = {o.number for o in self.orders.values() if o.key == f["key_id"]}
+        others = {o.number for o in self.orders.values() if o.key not in (None, f["key_id"])}
+        if signed - told or told & others:
+            raise Wrong("revokes_other")
+        self.revoked[f["key_id"]] = self.now
+        self.stopped.update((number, self.now) for number in told)
 
     def _on_log_key_made(self, e: Facts, f: Facts) -> None:
         self.log_keys.append(f["vkey"])
@@ -2494,6 +2521,7 @@ SENTENCES = {
     "made_twice": ("fabrique des pass hors de la commande, ou une seconde fois", "makes passes outside the order, or a second time"),
     "made_after_lapse": ("fabrique des pass d'une commande dont le stock est périmé", "makes passes of an order whose stock has lapsed"),
     "made_by_revoked_key": ("fabrique des pass d'une commande dont la clé était révoquée", "makes passes of an order whose key was revoked"),
+    "revokes_other": ("révoque une clé avec d'autres commandes que celles qu'elle signe", "revokes a key with other orders than those it signs"),
     "other_passes": ("ne porte pas sur les {n} pass que donne le rejeu", "is not about the {n} passes that the replay gives"),
     "active_too_early": ("active une commande qui n'est pas toute fabriquée", "activates an order that is not wholly made"),
     "active_otherwise": ("active une commande par autre chose que ce que demande sa tranche ({basis})", "activates an order by something else than its tranche asks for ({basis})"),

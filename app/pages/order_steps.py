@@ -8,19 +8,21 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.mail.desks import Told, desks_told
-from issuance.at_desks import delivered_of, lots_of
+from issuance.at_desks import delivered_of, desks_that_know, lots_of, to_deliver
 from issuance.models import activation
 from issuance.orders import order_row
 from issuance.print_batches import batches
 from issuance.proofs import Approval, approvals
-from issuance.queries import OrderLine
+from issuance.queries import OrderLine, orders_with_stock_lapsed
 from issuance.signing import PIECE
 from ledger.entries import entry_id
 from ledger.models import entry
 
 Name = Literal["ordered", "proof", "made", "printed", "delivered", "active", "told"]
 # What somebody has to do next; specimens are made and printed, and that is all.
-Next = Literal["make", "proof", "print", "deliver", "activate", "tell", "cancel", "nothing"]
+Next = Literal[
+    "make", "proof", "print", "deliver", "activate", "tell", "cancel", "nothing", "over"
+]
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ class Life:
     approved: tuple[Approval, ...]
     told: tuple[Told, ...]
     holding: tuple[str, ...]
+    # Desks that hold carnets which are good, and that nothing shows to know it.
+    unaware: tuple[str, ...] = ()
+    # Of what was made nothing is left to hand out: given, blocked, voided or lapsed.
+    over: bool = False
 
     @property
     def next(self) -> Next:
@@ -52,6 +58,8 @@ class Life:
         """
         if not self.has("made"):
             return "make"
+        if self.over:
+            return "over"
         past = {"proof", "printed"} if self.count("delivered") else set()
         left = [m.name for m in self.milestones if not m.done and m.name not in past]
         return _NEXT[left[0]] if left else "nothing"
@@ -87,7 +95,12 @@ def life_of(session: Session, line: OrderLine) -> Life:
     seen = max((each.at for each in approved), default=None)
     proof = Milestone("proof", seen, bool(approved))
     count, delivered_at = delivered_of(session, line.number)
-    delivered = Milestone("delivered", delivered_at, 0 < asked == count, count, asked)
+    # What was blocked or voided before it came to a desk is not waited for.
+    waiting = to_deliver(session, line.number)
+    due = count + waiting + asked - line.made
+    delivered = Milestone(
+        "delivered", delivered_at, line.is_made and not waiting, count, due
+    )
     active_at = session.scalar(
         select(entry.c.recorded_at)
         .join(activation, activation.c.entry_id == entry.c.id)
@@ -96,14 +109,23 @@ def life_of(session: Session, line: OrderLine) -> Life:
     active = Milestone("active", active_at, active_at is not None)
     told = tuple(desks_told(session, line.number))
     holding = tuple(sorted({lot.desk for lot in lots_of(session, line.number)}))
-    everyone = active.done and set(holding) <= {each.desk for each in told}
+    unaware = set(holding) - {each.desk for each in told}
+    if unaware and active_at is not None:
+        unaware -= desks_that_know(session, line.number, since=active_at)
     last_told = max((each.at for each in told), default=None)
-    said = Milestone("told", last_told, everyone)
+    said = Milestone("told", last_told, active.done and not unaware)
+    lapsed = line.number in orders_with_stock_lapsed(session)
+    over = line.is_made and not holding and (lapsed or not waiting)
+    steps: tuple[Milestone, ...] = (ordered, proof, made, paper, delivered, active, said)
+    if line.taken_over:  # a former operator printed it
+        steps = (ordered, made, delivered, active, said)
     return Life(
-        (ordered, proof, made, paper, delivered, active, said),
+        steps,
         tuple(approved),
         told,
         holding,
+        tuple(sorted(unaware)) if active.done else (),
+        over,
     )
 
 

@@ -234,7 +234,7 @@ def about(request: Asked, order: Shown) -> dict[str, Any]:
     with reading(request) as session:
         life = told["life"] = life_of(session, order.line)
     decides = visitor_of(request).sees(Action.ORDER, order.line.programme)
-    if not decides or order.step in ("specimen", "cancelled"):
+    if not decides or order.step in ("specimen", "cancelled", "taken_over"):
         return told
     try:
         proof = proof_of(request, order.line.number)

@@ -44,7 +44,7 @@ from app.pages.uploads import (
 from app.people.roles import Action
 from app.works.models import INPUT_MAX
 from funding.queries import TrancheLeft, tranches_with_money_left
-from funding.tranches import EnvelopeExceeded
+from funding.tranches import Basis, EnvelopeExceeded
 from issuance.foreign_lists import (
     Fault,
     ForeignList,
@@ -82,7 +82,7 @@ class TakingOver(Controller):
 
     @get("/", opt={"door": Action.ORDER}, sync_to_thread=True)
     def form(self, request: Asked) -> Response[str]:
-        """Ask for a list, the tranche that pays, whose paper it is, and the engagement."""
+        """Ask for a list, the tranche that pays, whose paper it is, and what makes it good."""
         return page(request, TEMPLATE, typed={}, report=None, tranches=_offered(request))
 
     @post("/", opt={"door": Action.ORDER}, request_max_body_size=2 * BODY_MAX)
@@ -152,7 +152,10 @@ def _missing(
         no = TakeOverImpossible("operator_word")
         errors["operator"] = sentence(request, no)
     if not fields.get("commitment"):
-        errors["commitment"] = m.refusal("commitment_needed")
+        by_mandat = _basis(fields, offered) == "mandat"
+        errors["commitment"] = m.refusal(
+            "mandat_needed" if by_mandat else "commitment_needed"
+        )
     return errors
 
 
@@ -191,7 +194,12 @@ async def _take_over(
 ) -> Answer:
     which, by = act_id(fields), str(visitor_of(request).session.person)
     asked = TakeOver(
-        which, fields["tranche"], fields["operator"], fields["commitment"], listed
+        which,
+        fields["tranche"],
+        fields["operator"],
+        fields["commitment"],
+        listed,
+        _basis(fields, offered),
     )
 
     def done(session: Session, now: Moment) -> Told:
@@ -204,6 +212,12 @@ async def _take_over(
     base = f"/{visitor_of(request).departement}/commandes"
     first, last = answer.facts["orders"]
     return go(f"{base}/{first}" if first == last else base, done="taken_over")
+
+
+def _basis(fields: dict[str, str], offered: list[TrancheLeft]) -> Basis:
+    """Return what the chosen tranche asks for."""
+    chosen = [t.activated_on for t in offered if t.code == fields.get("tranche")]
+    return chosen[0] if chosen else "commitment"
 
 
 def _beside(request: Asked, no: Refusal) -> dict[str, str]:

@@ -18,12 +18,15 @@ from issuance.hand_outs import HandOut
 from issuance.models import voucher_order
 from issuance.orders import ActivateOrder, PlaceOrder, activate_order, place_order
 from issuance.proofs import approvals
+from issuance.transfers import Receive, Send, receive, send
 from ledger.identifiers import new_id
+from redemption.blocking import BlockCarnet, BlockStock, block_carnet, block_stock
 from redemption.hand_out import hand_out
+from redemption.voiding import VoidMisprints, void_misprints
 from tests.app.postbox import Postbox, text_of
 from tests.app.printing.press import text
 from tests.app.visiting import Browser, House, engine_house, house, plain
-from tests.builders import an_order, approved, done
+from tests.builders import an_order, approved, done, given
 
 __all__ = ["engine_house", "house"]
 
@@ -194,7 +197,60 @@ def test_without_a_mail_server_nobody_is_told_and_the_page_says_what_to_do(house
         asked = ActivateOrder(new_id(), number, "ENG-1")
         answer = done(activate_order(session, asked, by="test", now=house.now))
         assert tell_active(session, instance, answer, now=house.now) == 0
-    assert "Guichets prévenus :" not in plain(manager.get(f"/commandes/{number}").text)
+    page = plain(manager.get(f"/commandes/{number}").text)
+    assert "Guichets prévenus :" not in page
+    assert "Aucun e-mail n'est parti vers ces guichets : CAF. Appelez-les." in page
+    assert "prévenir les guichets par téléphone" in page
+
+    first, _last = carnets_of(house, number)
+    with house.database.begin("23") as session:
+        done(given(session, f"23-{first:06d}-1", now=house.now))
+    page = plain(manager.get(f"/commandes/{number}").text)
+    assert "Aucun e-mail n'est parti" not in page
+    assert "Les guichets peuvent remettre ces carnets" in page
+
+
+def test_a_desk_that_signs_for_active_carnets_has_been_told(house, manager):
+    number = ordered(house, 2, delivered=False)
+    lot = (carnets_of(house, number),)
+    with house.database.begin("23") as session:
+        sent = done(
+            send(session, Send(new_id(), None, "CAF", lot), by="test", now=house.now)
+        )
+    page = plain(manager.get(f"/commandes/{number}").text)
+    assert "Les guichets peuvent remettre" not in page
+    with house.database.begin("23") as session:
+        got = Receive(new_id(), sent.facts["transfer"], "CAF", lot)
+        done(receive(session, got, by="test", now=house.now))
+    page = plain(manager.get(f"/commandes/{number}").text)
+    assert "Les guichets peuvent remettre ces carnets" in page
+
+
+def test_what_was_voided_or_blocked_in_the_store_is_not_waited_for(house, manager):
+    number = ordered(house, 3, delivered=False)
+    first, last = carnets_of(house, number)
+    path = f"/commandes/{number}"
+    assert "150,00" in plain(manager.get(path).text)
+    with house.database.begin("23") as session:
+        misprint = VoidMisprints(new_id(), first, first)
+        done(void_misprints(session, misprint, by="test", now=house.now))
+        done(
+            deliver(session, Deliver(new_id(), "CAF", last, last), by="test", now=house.now)
+        )
+    page = plain(manager.get(path).text)
+    assert "Livrée aux guichets</strong> 1 sur 2" in page
+    assert "100,00" in page, "its money can be ordered again"
+    with house.database.begin("23") as session:
+        stolen = BlockStock(new_id(), first + 1, first + 1)
+        done(block_stock(session, stolen, by="test", now=house.now))
+        done(given(session, f"23-{last:06d}-1", now=house.now))
+    page = plain(manager.get(path).text)
+    assert "sur 2" not in page
+    assert "Les guichets peuvent remettre ces carnets" in page
+    with house.database.begin("23") as session:
+        done(block_carnet(session, BlockCarnet(new_id(), last), by="test", now=house.now))
+    page = plain(manager.get(path).text)
+    assert "Il ne reste aucun de ces carnets à remettre" in page
 
 
 def test_a_carnet_that_is_not_active_yet_is_refused_with_what_to_do(house):

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from app.people.roles import Role
+from funding.tranches import OpenTranche
 from issuance.queries import order_lines
 from ledger.identifiers import new_id
+from redemption.sites import open_tranche
 from tests.app.visiting import Browser, House, engine_house, house, plain
-from tests.builders import a_foreign_list, done, foreign_rows, taken_over
+from tests.builders import CALENDAR, a_foreign_list, done, foreign_rows, taken_over
 
 __all__ = ["engine_house", "house"]
 
@@ -66,6 +68,8 @@ def test_a_list_is_looked_at_then_confirmed(house, manager):
     assert "imprimés par un autre opérateur (aptic)" in page
     assert "A-2" in page
     assert "passnum print" not in page
+    assert "preuve" not in page  # « épreuve », with or without a capital
+    assert "livrer les carnets aux guichets" in page
     assert "repris, valable" in plain(manager.get("/commandes").text)
     assert len(orders(house)) == before + 1
 
@@ -170,3 +174,22 @@ def test_a_number_that_two_carnets_bear_is_asked_again(house):
     assert (ours.status_code, theirs.status_code) == (200, 200)
     assert 'name="carnet" value="7"' in ours.text
     assert 'name="carnet" value="7"' not in theirs.text
+
+
+def test_a_prepaid_tranche_asks_for_the_mandat(house, manager):
+    assert "engagement, ou de mandat" not in plain(manager.get(ROOM).text)
+    prepaid = OpenTranche(
+        new_id(), 7, "PREPAID", "tela", "AAP", 9_000, {"FSE": 60, "ETAT": 20, "DEP": 20},
+        CALENDAR, activated_on="mandat",
+    )  # fmt: skip
+    with house.database.begin("23") as session:
+        done(open_tranche(session, prepaid, by="test", now=house.now))
+    assert "Numéro d'engagement, ou de mandat" in plain(manager.get(ROOM).text)
+    listed = a_foreign_list(*rows("P", 77_190_000))
+    asked = {"tranche": "PREPAID"}
+    missing = plain(send(manager, listed, **asked, commitment=" ").text)
+    assert "Tapez le numéro de mandat" in missing
+    shown = plain(send(manager, listed, **asked, commitment="M-7").text)
+    assert "<dt>Numéro de mandat</dt><dd>M-7</dd>" in shown
+    there = confirm(manager).headers["location"].removeprefix("/23")
+    assert "<dt>Numéro de mandat</dt><dd>M-7</dd>" in plain(manager.get(there).text)

@@ -8,6 +8,7 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from app.audit import audit_departement
+from issuance.at_desks import delivered_of, lots_at, lots_of
 from issuance.desks import Deliver, OpenDesk, deliver, open_desk
 from issuance.hand_outs import HandOut
 from issuance.models import departure
@@ -69,6 +70,37 @@ def test_neither_end_hands_out_what_is_on_the_way(session):
         "accepted",
     )
     assert open_transfers(session) == []
+
+
+def test_what_left_a_desk_waits_at_it_no_more(session):
+    a_store(session)
+
+    def waiting() -> list[tuple[str, tuple[tuple[int, int], ...]]]:
+        lots = lots_at(session, ["CAF", "MSA"])
+        assert [lot for lot in lots if lot.order == 1] == lots_of(session, 1)
+        return [(lot.desk, lot.ranges) for lot in lots]
+
+    assert waiting() == [("CAF", ((1, 6),))]
+    assert delivered_of(session, 1)[0] == 6
+    done(sending(session, "CAF", "MSA", (2, 3)))
+    done(sending(session, "CAF", None, (6, 6)))
+    assert waiting() == [("CAF", ((1, 1), (4, 5)))]
+    assert delivered_of(session, 1)[0] == 3
+
+    done(receiving(session, 1, "MSA", (2, 3)))
+    done(receiving(session, 2, None, (6, 6)))
+    assert waiting() == [("CAF", ((1, 1), (4, 5))), ("MSA", ((2, 3),))]
+    assert delivered_of(session, 1)[0] == 5
+    brought = Deliver(new_id(), "CAF", 6, 6)
+    done(deliver(session, brought, by="test", now=AT))
+    assert delivered_of(session, 1)[0] == 6
+
+
+def test_specimens_at_a_desk_wait_for_nothing(session):
+    world = a_store(session)
+    an_order(session, world, 2, specimen=True)
+    assert {lot.order for lot in lots_at(session, ["CAF"])} == {1}
+    assert listed_desks(session)[1][-1] == 8
 
 
 def test_it_goes_from_the_central_store_and_back_to_it(session):

@@ -28,6 +28,7 @@ from ledger.identifiers import new_id
 from ledger.models import entry
 from redemption.foreign_csv import read_foreign_list
 from redemption.reconciliation import reconcile
+from redemption.replacing import ReplaceHandOut, replace_hand_out
 from tests.builders import (
     a_foreign_list,
     a_world,
@@ -42,6 +43,7 @@ from tests.conftest import moment
 from tests.together import together
 
 TODAY = moment("2020-01-08")
+LATER = moment("2020-01-21")
 
 
 def everything(session) -> list[int]:
@@ -191,6 +193,22 @@ def test_what_no_line_would_mend_is_told_as_a_whole(session):
         "commitment_number",
     )
     assert taken_over(session, world, tranche="T9").code == "not_found"
+
+
+def test_a_prepaid_tranche_honours_them_by_a_mandat_and_what_replaces_them_too(session):
+    world = a_world(session, activated_on="mandat")
+    refused = taken_over(session, world)
+    assert (refused.code, refused.facts["reason"]) == ("order_impossible", "needs_mandat")
+
+    done(taken_over(session, world, commitment_number="M-7", basis="mandat"))
+    lost = done(given(session, "23-000001-1"))
+    again = ReplaceHandOut(new_id(), lost.act)
+    done(replace_hand_out(session, again, signer=world.signer, by="test", now=LATER))
+
+    rows = session.execute(select(activation.c.commitment_number, activation.c.basis))
+    assert [tuple(row) for row in rows] == [("M-7", "mandat")] * 2
+    body = session.scalar(select(entry.c.body).where(entry.c.kind == "order_taken_over"))
+    assert canonical.decode(bytes(body))["facts"]["basis"] == "mandat"
 
 
 def test_no_more_is_taken_over_than_the_envelope_has(session):

@@ -14,7 +14,7 @@ from issuance.proofs import (
     check_approved,
 )
 from ledger.identifiers import new_id
-from tests.builders import a_world, an_order, approved, done
+from tests.builders import a_world, an_order, approved, done, taken_over
 from tests.conftest import moment
 
 NOW = moment("2020-01-08")
@@ -59,6 +59,13 @@ def test_a_telephone_and_specimens_need_no_proof(session, world):
 
     answer = approved(session, 2, **facts())
     assert (answer.code, answer.facts["reason"]) == ("proof_not_needed", "specimen")
+
+
+def test_what_a_former_operator_printed_needs_no_proof(session, world):
+    taken = done(taken_over(session, world)).facts["orders"][0]
+
+    answer = approved(session, taken, **facts())
+    assert (answer.code, answer.facts["reason"]) == ("proof_not_needed", "taken_over")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from issuance.keys import (
     signer,
 )
 from issuance.serials import Serial
+from issuance.transfers import Send, send
 from ledger.identifiers import new_id
 from redemption.blocking import BlockCarnet, block_carnet
 from redemption.checking import State, look
@@ -189,6 +190,16 @@ def test_what_a_key_touches_is_counted_once_each_by_where_it_is(session):
     [order] = touched_orders(session, 0)
     assert (order.stock, order.handed_out, order.lapsed) == (0, 3, 10)
     assert sum(order[-6:]) == order.made
+
+
+def test_a_pass_of_a_key_is_listed_at_the_desk_where_its_carnet_is(session):
+    world = a_world(session)
+    an_order(session, world, 2)
+    sent = Send(new_id(), "CAF", None, ((2, 2),))
+    done(send(session, sent, by="test", now=AT))
+    each = {p.serial: p.desk for p in touched_passes(session, 0)}
+    assert {desk for serial, desk in each.items() if "-000001-" in serial} == {"CAF"}
+    assert {desk for serial, desk in each.items() if "-000002-" in serial} == {None}
 
 
 def test_an_order_not_yet_made_is_touched_too_and_an_unknown_key_is_refused(session):

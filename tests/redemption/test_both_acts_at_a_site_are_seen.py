@@ -11,6 +11,7 @@ from issuance.hand_outs import HandOut
 from issuance.models import desk
 from issuance.orders import order_row
 from issuance.paper import printed_passes
+from issuance.transfers import Receive, Send, receive, send
 from ledger.identifiers import new_id
 from ledger.models import entry
 from redemption.both_acts import give_and_use, offer
@@ -196,6 +197,17 @@ def test_both_acts_are_offered_only_where_they_may_be_done_without_more(session)
     assert offer(session, token, 1, ["CAF"], world.ring) is None
     assert offer(session, "nonsense", 1, ["MEDIA"], world.ring) is None
     assert offer(session, world.token(serials[0]), 1, ["CAF", "MEDIA"], world.ring) is None
+
+
+def test_nothing_is_offered_of_a_carnet_that_left_the_desk(session):
+    world, serials = a_library(session, at_sites=True)
+    token = world.token(serials[5])
+    sent = Send(new_id(), "MEDIA", "CAF", ((2, 2),))
+    done(send(session, sent, by="test", now=NOW))
+    assert offer(session, token, 1, ["CAF", "MEDIA"], world.ring) is None
+    here = Receive(new_id(), 1, "CAF", ((2, 2),))
+    done(receive(session, here, by="test", now=NOW))
+    assert offer(session, token, 1, ["CAF", "MEDIA"], world.ring) == (serials[5], "CAF")
 
 
 @pytest.mark.parametrize(

@@ -266,6 +266,20 @@ def date_a_hand_out_before_its_order_was_active(lines: list[Line]) -> None:
     active["on"] = found["recorded"][:10]
 
 
+def hand_out_what_was_taken_over(lines: list[Line], day: str) -> None:
+    """A hand-out of carnets taken over on the 10th is said to be of another day, and written late."""
+    found = next(
+        line
+        for line in lines
+        if (line["kind"], line["facts"].get("order")) == ("handed_out", 7)
+    )
+    found["on"], found["facts"]["recorded_late"] = day, True
+
+
+def date_a_hand_out_before_its_carnets_were_taken_over(lines: list[Line]) -> None:
+    hand_out_what_was_taken_over(lines, "2020-11-09")
+
+
 def set_aside_a_limit_that_is_not_there(lines: list[Line]) -> None:
     lines[find(lines, "handed_out")]["facts"]["despite_limit"] = "decided"
 
@@ -279,6 +293,7 @@ def take_over_more_than_was_set_aside(lines: list[Line]) -> None:
 
 
 def take_over_beyond_the_envelope(lines: list[Line]) -> None:
+    lines[:] = [e for e in lines if e["kind"] not in ("misprints_voided", "voided")]
     lines[find(lines, "tranche_opened")]["facts"]["envelope_cents"] = 44_000
 
 
@@ -304,6 +319,10 @@ def take_over_paper_that_is_past(lines: list[Line]) -> None:
 
 def take_over_without_an_engagement(lines: list[Line]) -> None:
     lines[find(lines, "order_taken_over")]["facts"]["commitment_number"] = ""
+
+
+def take_over_by_a_mandat_without_being_asked(lines: list[Line]) -> None:
+    lines[find(lines, "order_taken_over")]["facts"]["basis"] = "mandat"
 
 
 def take_over_carnets_of_another_order(lines: list[Line]) -> None:
@@ -453,6 +472,13 @@ def approve_the_proof_of_specimens(lines: list[Line]) -> None:
     lines[at]["facts"]["order"], lines[at]["right"][1] = 3, "order/3/pdf"
 
 
+def approve_the_proof_of_what_was_taken_over(lines: list[Line]) -> None:
+    approved = again(lines[find(lines, "proof_approved")])
+    approved["facts"] = approved["facts"] | {"order": 7}
+    approved["right"] = ["approve_proof", "order/7/pdf", 0]
+    lines.append(approved | {name: lines[-1][name] for name in ("at", "on", "recorded")})
+
+
 def approve_twice_in_one_turn(lines: list[Line]) -> None:
     at = find(lines, "proof_approved")
     lines.insert(at + 1, again(lines[at]))
@@ -523,6 +549,7 @@ LIES: dict[Callable[[list[Line]], None], str] = {
     print_otherwise_than_was_approved: "autrement que sur la dernière épreuve approuvée",
     print_other_logos_than_were_approved: "autrement que sur la dernière épreuve approuvée",
     approve_the_proof_of_specimens: "une épreuve dont personne n'a besoin",
+    approve_the_proof_of_what_was_taken_over: "une épreuve dont personne n'a besoin",
     approve_twice_in_one_turn: "consomme un droit que l'écriture n°",
     activate_by_a_mandat_without_being_asked: "par autre chose que ce que demande sa tranche",
     ask_for_a_mandat_afterwards: "par autre chose que ce que demande sa tranche",
@@ -540,6 +567,7 @@ LIES: dict[Callable[[list[Line]], None], str] = {
     record_a_hand_out_later_than_its_tranche_allows: "hors des jours admis",
     say_late_of_a_hand_out_of_the_day: "hors des jours admis",
     date_a_hand_out_before_its_order_was_active: "hors des jours admis",
+    date_a_hand_out_before_its_carnets_were_taken_over: "hors des jours admis",
     set_aside_a_limit_that_is_not_there: "une limite par personne qui n'existe pas",
     hand_out_at_a_site_that_is_not_there: "que le journal ne connaît pas encore",
     use_on_a_day_without_workshop: "n'est pas d'un atelier",
@@ -572,6 +600,7 @@ LIES: dict[Callable[[list[Line]], None], str] = {
     take_over_paper_that_outlasts_the_tranche: "ou après celle de la tranche",
     take_over_paper_that_is_past: "est passée",
     take_over_without_an_engagement: "autre chose que ce que la tranche permet",
+    take_over_by_a_mandat_without_being_asked: "par autre chose que ce que demande sa tranche",
     take_over_carnets_of_another_order: "numérote des carnets qui existent",
     activate_what_was_taken_over: "consomme un droit que l'écriture n°",
     print_what_was_taken_over: "repris à un ancien opérateur",
@@ -622,6 +651,18 @@ def test_a_rule_that_was_broken_is_told_with_its_entry(coffres, tmp_path, change
     assert told.code == 1
     assert LIES[change] in told.out, told.out[:1500]
     assert "✗ L'écriture n° " in told.out
+
+
+@pytest.mark.parametrize(("day", "good"), [("2020-11-09", True), ("2020-11-08", False)])
+def test_where_no_time_zone_is_known_a_day_more_is_forgiven_to_what_was_taken_over(
+    coffres, tmp_path, monkeypatch, day, good
+):
+    monkeypatch.setattr(verify, "time_zone", lambda _name: None)
+    told = verified(
+        lie(coffres, tmp_path, lambda lines: hand_out_what_was_taken_over(lines, day))
+    )
+    assert ("✗ L'écriture n° " not in told.out) is good, told.out[:1500]
+    assert ("hors des jours admis" in told.out) is not good
 
 
 def test_a_body_that_could_be_written_otherwise_is_refused(coffres, tmp_path):
@@ -721,3 +762,21 @@ def test_a_rule_that_was_replaced_a_moment_before_is_forgiven(
 
     told = verified(lie(coffres, tmp_path, amend_while_scanning))
     assert ("après la tolérance" in told.out) is refused
+
+
+@pytest.mark.parametrize("approved", [False, True])
+def test_what_was_printed_before_there_were_proofs_is_believed(coffres, tmp_path, approved):
+    """A tranche that tells no basis is older than proofs; once one is approved, it binds."""
+
+    def be_older(lines: list[Line]) -> None:
+        for line in lines:
+            if line["kind"] == "tranche_opened":
+                del line["facts"]["activated_on"]
+        if not approved:
+            del lines[find(lines, "proof_approved")]
+        print_otherwise_than_was_approved(lines)
+
+    told = verified(lie(coffres, tmp_path, be_older))
+    unapproved = "autrement que sur la dernière épreuve approuvée"
+    assert (unapproved in told.out) is approved, told.out[:1500]
+    assert ("✗ L'écriture n° " in told.out) is approved

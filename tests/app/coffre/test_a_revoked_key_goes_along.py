@@ -101,6 +101,41 @@ def name_an_order_that_is_not_there(lines):
 
 def name_the_order_that_another_key_signs(lines):
     """Which is then made by a key that the journal says was revoked long before."""
+    for line in lines:  # an older journal: its orders do not tell their keys
+        if line["kind"] == "order_placed":
+            del line["facts"]["key_id"]
+    name_it_long_before(lines)
+
+
+def name_an_order_that_tells_another_key(lines):
+    """The order and its key, a new one, are put before the revocation."""
+    at = next(n for n, line in enumerate(lines) if line["kind"] == "key_revoked")
+    made = [n for n, line in enumerate(lines) if line["kind"] == "keys_made"][-1]
+    assert made > at
+    name_it_long_before(lines)
+    long_before = {name: lines[at][name] for name in ("at", "on", "recorded")}
+    lines.insert(at, lines.pop(made + 1) | long_before)
+
+
+def leave_out_an_order_that_it_signs(lines):
+    at = next(line for line in lines if line["kind"] == "key_revoked")
+    assert at["facts"]["orders"] == [1]
+    at["facts"]["orders"] = []
+
+
+def order_with_a_key_that_was_revoked(lines):
+    placed = [line for line in lines if line["kind"] == "order_placed"][1]
+    assert placed["facts"]["key_id"] != 0
+    placed["facts"]["key_id"] = 0
+
+
+def order_with_a_key_of_specimens(lines):
+    placed = next(line for line in lines if line["kind"] == "order_placed")
+    assert placed["facts"]["key_id"] == 0
+    placed["facts"]["key_id"] = 1
+
+
+def name_it_long_before(lines):
     at = next(n for n, line in enumerate(lines) if line["kind"] == "key_revoked")
     placed = next(n for n, e in enumerate(lines) if e["kind"] == "order_placed" and n > at)
     lines.insert(at, lines.pop(placed))
@@ -118,6 +153,13 @@ def name_the_order_that_another_key_signs(lines):
         (revoke_it_twice, "consomme un droit que l'écriture"),
         (name_an_order_that_is_not_there, "99"),
         (name_the_order_that_another_key_signs, "dont la clé était révoquée"),
+        (
+            name_an_order_that_tells_another_key,
+            "d'autres commandes que celles qu'elle signe",
+        ),
+        (leave_out_an_order_that_it_signs, "d'autres commandes que celles qu'elle signe"),
+        (order_with_a_key_that_was_revoked, "dont la clé était révoquée"),
+        (order_with_a_key_of_specimens, "que le journal ne connaît pas"),
     ],
 )
 def test_a_revocation_that_cannot_be_is_caught(tmp_path, coffre, lie, said):
