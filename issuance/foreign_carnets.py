@@ -5,11 +5,12 @@ passes inside are.  Two operators may have had the same one, and so may we: whoe
 asked which, and writes `aptic 4217`, or `23-004217` for ours.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 from hashlib import sha256
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from issuance.foreign import bare
@@ -25,15 +26,42 @@ class ForeignCarnet(NamedTuple):
     label: str
 
 
+# Each is a parameter of a question asked of the database.
+ASKED = 500
+
+
 def named(session: Session, typed: str) -> list[ForeignCarnet]:
     """Return the carnets whose cover bears what was typed, with or without the operator's word before it."""
-    operator, _space, label = typed.strip().partition(" ")
-    whole = foreign_carnet.c.found_by == bare(typed)
-    told = and_(
-        foreign_carnet.c.operator == operator.lower(),
-        foreign_carnet.c.found_by == bare(label),
-    )
-    return _found(session, or_(whole, told))
+    return by_cover(session, [typed]).get(typed, [])
+
+
+def by_cover(session: Session, typed: Iterable[str]) -> dict[str, list[ForeignCarnet]]:
+    """Return, of many texts, those that name carnets as `named` has it, and which."""
+    told = {text: _told(text) for text in typed}
+    wanted = {key for text, (_, label) in told.items() for key in (bare(text), label)}
+    there: dict[str, list[ForeignCarnet]] = defaultdict(list)
+    keys = sorted(wanted)
+    for first in range(0, len(keys), ASKED):
+        some = foreign_carnet.c.found_by.in_(keys[first : first + ASKED])
+        for carnet in _found(session, some):
+            there[bare(carnet.label)].append(carnet)
+    found = {}
+    for text, (operator, label) in told.items():
+        whole = there.get(bare(text), [])
+        after = [c for c in there.get(label, []) if c.operator == operator]
+        if both := sorted({*whole, *after}):
+            found[text] = both
+    return found
+
+
+def _told(text: str) -> tuple[str, str]:
+    operator, _space, label = text.strip().partition(" ")
+    return operator.lower(), bare(label)
+
+
+def operators(session: Session) -> set[str]:
+    """Return the words of the operators whose carnets were taken over."""
+    return set(session.scalars(select(foreign_carnet.c.operator).distinct()))
 
 
 def of_order(session: Session, order: int) -> list[ForeignCarnet]:

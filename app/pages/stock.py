@@ -3,6 +3,7 @@
 A desk sees what it holds and what comes to it; the département sees every holder.
 """
 
+import asyncio
 from collections import defaultdict
 from datetime import date
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.carnet_lists import CarnetsUnreadable, read_carnets
 from app.errors import language_of
+from app.pages.carnet_numbers import SeveralCarnets
 from app.pages.frame import (
     Answer,
     Asked,
@@ -116,7 +118,7 @@ class StockRoom(Controller):
         """Block what was stolen or lost, void what came out wrong: for good, once whatever the clicks."""
         fields = await form_of(request, lines=LINES)
         visitor, m = visitor_of(request), language_of(request)
-        carnets, errors = typed_carnets(request, fields)
+        carnets, errors = await typed_carnets(request, fields)
         reason = fields.get("reason")
         if reason not in REASONS:
             errors["reason"] = m.refusal("choice_needed")
@@ -155,12 +157,19 @@ def _withdraw_again(
     return again(request, "stock_withdraw.html", errors, typed=typed, reasons=REASONS)
 
 
-def typed_carnets(request: Asked, fields: dict[str, str]) -> tuple[Ranges, dict[str, str]]:
+async def typed_carnets(
+    request: Asked, fields: dict[str, str]
+) -> tuple[Ranges, dict[str, str]]:
     """Return the carnets of a form, and what is wrong with them beside their field."""
+    return await asyncio.to_thread(_typed_carnets, request, fields)
+
+
+def _typed_carnets(request: Asked, fields: dict[str, str]) -> tuple[Ranges, dict[str, str]]:
     try:
-        code = visitor_of(request).departement
-        return read_carnets(code, fields.get("carnets", "")), {}
-    except CarnetsUnreadable as no:
+        with reading(request) as session:
+            code = visitor_of(request).departement
+            return read_carnets(session, code, fields.get("carnets", "")), {}
+    except (CarnetsUnreadable, SeveralCarnets) as no:
         return (), {"carnets": sentence(request, no)}
 
 

@@ -63,7 +63,7 @@ class StockCounts(Controller):
         visitor, m = visitor_of(request), language_of(request)
         offered = await asyncio.to_thread(_offered, request)
         values = [holder.value for holder in offered["holders"]]
-        carnets, errors = typed_carnets(request, fields)
+        carnets, errors = await typed_carnets(request, fields)
         at = fields.get("at") or (values[0] if len(values) == 1 else "")
         if at not in values:
             errors["at"] = m.refusal("choice_needed")

@@ -59,7 +59,7 @@ class Transfers(Controller):
         fields = await form_of(request, lines=LINES)
         visitor, m = visitor_of(request), language_of(request)
         offered = await asyncio.to_thread(_offered, request)
-        carnets, errors = typed_carnets(request, fields)
+        carnets, errors = await typed_carnets(request, fields)
         for name in ("source", "target"):
             if fields.get(name) not in {holder.value for holder in offered}:
                 errors[name] = m.refusal("choice_needed")
@@ -98,7 +98,7 @@ class Transfers(Controller):
         visitor, m = visitor_of(request), language_of(request)
         shown = await asyncio.to_thread(_shown, request, number)
         transfer: Transfer = shown["transfer"]
-        carnets, errors = typed_carnets(request, fields)
+        carnets, errors = await typed_carnets(request, fields)
         how = fields.get("how")
         if how == "all":
             carnets, errors = transfer.left, {}
