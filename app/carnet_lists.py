@@ -21,7 +21,7 @@ from issuance.tokens import ForgedToken, from_text, split
 from ledger.refusal import Refusal
 
 _DASH = re.compile(r"\s*[-–—]\s*")
-_TO = re.compile(r"\s+(?:à|to)\s+")
+_TO = re.compile(r"\s+(?:à|to)\s+|\s*…\s*")
 _APART = re.compile(r"[\s,;]+")
 _SPAN = re.compile(r"([0-9]{1,10})-([0-9]{1,10})")
 _COVER = re.compile(r"([0-9][0-9AB]|97[0-9])-([0-9]{6,10})", re.IGNORECASE)

@@ -32,6 +32,7 @@ from app.pages.frame import (
 from app.pages.visitors import Visitor
 from app.people.roles import MAY, Action
 from funding.models import tranche
+from issuance.foreign_carnets import covers_between, covers_written
 from issuance.holdings import Holding, holdings
 from issuance.models import desk_programme, voucher_order
 from issuance.on_the_way import open_transfers
@@ -41,7 +42,7 @@ from issuance.whereabouts import CarnetsMissing, order_of
 from ledger.attempts import Answer as Told
 from ledger.moments import Moment
 from ledger.refusal import Refusal
-from redemption.blocking import BlockStock, block_stock
+from redemption.blocking import BlockStock, NothingInStock, block_stock, in_stock
 from redemption.voiding import VoidMisprints, void_misprints
 
 REASONS = ("stolen", "lost", "misprinted")
@@ -111,23 +112,26 @@ class StockRoom(Controller):
     @get("/retrait", opt={"door": Action.MANAGE_STOCK}, sync_to_thread=True)
     def withdrawal(self, request: Asked) -> Response[str]:
         """Ask which carnets are gone, and why."""
-        return page(request, "stock_withdraw.html", typed={}, reasons=REASONS)
+        return page(request, "stock_withdraw.html", typed={}, reasons=REASONS, about=None)
 
     @post("/retrait", opt={"door": Action.MANAGE_STOCK})
     async def withdraw(self, request: Asked) -> Answer:
-        """Block what was stolen or lost, void what came out wrong: for good, once whatever the clicks."""
+        """Show what would go, then block what was stolen or lost, void what came out wrong.
+
+        For good, once whatever the clicks, and only what was shown: it is sent again by our own numbers.
+        """
         fields = await form_of(request, lines=LINES)
         visitor, m = visitor_of(request), language_of(request)
         carnets, errors = await typed_carnets(request, fields)
         reason = fields.get("reason")
         if reason not in REASONS:
             errors["reason"] = m.refusal("choice_needed")
-        if fields.get("sure") != "yes":
-            errors["sure"] = m.refusal("be_sure")
         if "carnets" not in errors and len(carnets) != 1:
             errors["carnets"] = m.refusal("one_range_needed")
         if errors:
             return _withdraw_again(request, errors, fields)
+        if fields.get("sure") != "yes":
+            return await asyncio.to_thread(_to_be_sure, request, carnets, fields)
         which, by, [(first, last)] = act_id(fields), str(visitor.session.person), carnets
 
         def done(session: Session, now: Moment) -> Told:
@@ -154,7 +158,34 @@ class StockRoom(Controller):
 def _withdraw_again(
     request: Asked, errors: dict[str, str], typed: dict[str, str]
 ) -> Response[str]:
-    return again(request, "stock_withdraw.html", errors, typed=typed, reasons=REASONS)
+    return again(
+        request, "stock_withdraw.html", errors, typed=typed, reasons=REASONS, about=None
+    )
+
+
+def _to_be_sure(request: Asked, carnets: Ranges, typed: dict[str, str]) -> Response[str]:
+    """Show the carnets that would be blocked or voided, and ask."""
+    visitor, [(first, last)] = visitor_of(request), carnets
+    try:
+        with reading(request) as session:
+            be_of_programmes(session, visitor, Action.MANAGE_STOCK, carnets)
+            found = in_stock(session, first, last)
+            covers = covers_written(covers_between(session, carnets), carnets)
+        if not found.passes:
+            raise NothingInStock(first, last)
+    except Refusal as no:
+        return _withdraw_again(request, {"carnets": sentence(request, no)}, typed)
+    code = visitor.departement
+    about = {
+        "carnets": f"{code}-{first:06d} à {code}-{last:06d}",
+        "count": last - first + 1,
+        "covers": covers,
+        "first": first,
+        "last": last,
+        "passes": found.passes,
+        "waiting": found.waiting,
+    }
+    return page(request, "stock_withdraw.html", typed=typed, reasons=REASONS, about=about)
 
 
 async def typed_carnets(

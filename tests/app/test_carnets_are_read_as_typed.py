@@ -86,7 +86,12 @@ def test_carnets_taken_over_are_named_by_their_covers(session, both):
     first, second, third = both["C-001"], both["C-002"], both["C-010"]
     assert (second, third) == (first + 1, first + 2)
     expected = ((first, third),)
-    for typed in ("C-001 C002, c-010", "C-001 à C-010", "Aptic C-001 à aptic C-010"):
+    for typed in (
+        "C-001 C002, c-010",
+        "C-001 à C-010",
+        "Aptic C-001 à aptic C-010",
+        "C-001 … C-010",
+    ):
         assert read_carnets(session, "23", typed) == expected, typed
     assert read_carnets(session, "23", "3 C-002 4") == ((3, 4), (second, second))
     for wrong in ("C-010 à C-001", "3 à C-001", "C-001 à C-002 à C-010", "C-003"):
