@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from funding.models import tranche
+from issuance.foreign_carnets import covers_between, covers_written
 from issuance.models import (
     carnet,
     delivery,
@@ -64,7 +65,7 @@ class Holding(msgspec.Struct, frozen=True):
     """What one holder has of a tranche: carnets, passes left in them, their value in cents, their numbers.
 
     What is on the way stands under the desk that it goes to; no desk is the central store.
-    Specimens are apart, and worth nothing.
+    Specimens are apart, and worth nothing.  `covers` tells what stands on those taken over.
     """
 
     state: State
@@ -79,6 +80,7 @@ class Holding(msgspec.Struct, frozen=True):
     passes: int
     cents: int
     carnets: str
+    covers: str
 
 
 def spans(
@@ -253,6 +255,7 @@ def holdings(
     orders = _orders(session, {span.order for span in found})
     named = {row.code: row for row in session.execute(select(desk))}
     targets = dict(session.execute(select(transfer.c.number, transfer.c.to_desk)).all())
+    covers = covers_between(session, carnets_of(found))
     lines: dict[tuple[Any, ...], list[Span]] = {}
     for span in found:
         of = orders[span.order]
@@ -286,6 +289,7 @@ def holdings(
                 sum(span.passes for span in own),
                 sum(0 if specimen else s.passes * orders[s.order].face_cents for s in own),
                 written(carnets_of(own)),
+                covers_written(covers, carnets_of(own)),
             )
         )
     return told

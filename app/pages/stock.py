@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.carnet_lists import CarnetsUnreadable, read_carnets
+from app.covers import covers_of_all
 from app.errors import language_of
 from app.pages.carnet_numbers import SeveralCarnets
 from app.pages.frame import (
@@ -91,6 +92,7 @@ class StockRoom(Controller):
             found = holdings(session, on=None if on >= today else on, desks=desks)
             coming = open_transfers(session, desks)
             names = holder_names(session)
+            covers = covers_of_all(session, [t.left for t in coming])
         found = [h for h in found if visitor.sees(Action.SEE_STOCK, h.programme)]
         coming = [t for t in coming if visitor.sees(Action.SEE_STOCK, t.programme)]
         context: dict[str, Any] = {
@@ -101,6 +103,7 @@ class StockRoom(Controller):
             "organisations": _organisations(found) if desks is None else [],
             "to_sign": [t for t in coming if t.target in visitor.desks],
             "coming": coming,
+            "covers": covers,
             "names": names,
             "whole_picture": desks is None,
             "written": written,
