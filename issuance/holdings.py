@@ -5,15 +5,31 @@ now, so that a hand-out recorded late counts on the day it took place.  Carnets 
 them is in stock: neither handed out, nor blocked, voided or lapsed.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import date
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-from sqlalchemy import CompoundSelect, Select, Text, case, cast, func, literal, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Integer,
+    Select,
+    Text,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
 from funding.models import tranche
+from issuance.foreign_carnets import covers_between, covers_written
 from issuance.models import (
     carnet,
     delivery,
@@ -49,7 +65,7 @@ class Holding(msgspec.Struct, frozen=True):
     """What one holder has of a tranche: carnets, passes left in them, their value in cents, their numbers.
 
     What is on the way stands under the desk that it goes to; no desk is the central store.
-    Specimens are apart, and worth nothing.
+    Specimens are apart, and worth nothing.  `covers` tells what stands on those taken over.
     """
 
     state: State
@@ -64,6 +80,7 @@ class Holding(msgspec.Struct, frozen=True):
     passes: int
     cents: int
     carnets: str
+    covers: str
 
 
 def spans(
@@ -71,9 +88,11 @@ def spans(
 ) -> list[Span]:
     """Return what is held, at the end of a day or now, by these desks or on the way to them, or by all.
 
-    One question, whatever there is: passes and carnets are counted where they are.
+    One question, whatever there is: passes and carnets are counted where they are.  Asked of all, it
+    reads every pass of the orders whose stock has not lapsed; asked of desks, of the carnets there.
     """
-    left = _left(on, desks)
+    lapsed = _lapsed(session, on)
+    left = _left(on, desks, lapsed)
     place = _places(on, desks)
     run = func.row_number().over(
         partition_by=(place.c.desk, place.c.transfer, left.c.order_number),
@@ -85,8 +104,7 @@ def spans(
         at = at.where(
             or_(place.c.desk.in_(list(desks)), place.c.transfer.in_(_towards(desks)))
         )
-    lapsed = _lapsed(session, on)
-    held = at.where(left.c.order_number.not_in(lapsed)).subquery()
+    held = at.subquery()
     whole = func.sum(case((held.c.left == held.c.of, 1), else_=0))
     rows = session.execute(
         select(
@@ -105,7 +123,7 @@ def spans(
     return [Span(*row[:5], *(int(number) for number in row[5:])) for row in rows]
 
 
-def _left(on: date | None, desks: Collection[str] | None) -> Any:  # noqa: ANN401 - a subquery
+def _left(on: date | None, desks: Collection[str] | None, lapsed: Collection[int]) -> Any:  # noqa: ANN401 - a subquery
     """Select the carnets of which passes are in stock: of how many, and how many are left."""
     given = select(handed_out.c.serial)
     if on is not None:
@@ -121,11 +139,13 @@ def _left(on: date | None, desks: Collection[str] | None) -> Any:  # noqa: ANN40
             left.label("left"),
         )
         .outerjoin(gone, gone.c.serial == voucher.c.serial)
+        .where(voucher.c.order_number.not_in(lapsed))
         .group_by(voucher.c.carnet, voucher.c.order_number)
         .having(left > 0)
     )
     if desks is not None:
-        chosen = chosen.where(voucher.c.carnet.in_(_ever_with(desks)))
+        there = select(_last(desks).c.carnet) if on is None else _ever_with(desks)
+        chosen = chosen.where(voucher.c.carnet.in_(there))
     if on is not None:
         chosen = chosen.where(voucher.c.carnet.in_(_made_by(on)))
     return chosen.subquery()
@@ -162,6 +182,8 @@ def _ever_with(desks: Collection[str]) -> CompoundSelect[tuple[int]]:
 
 def _places(on: date | None, desks: Collection[str] | None) -> Any:  # noqa: ANN401
     """Select where carnets were at the end of a day: what their last turn until then says."""
+    if on is None and desks is not None:
+        return _last(desks)
     moved = moves().subquery()
     rank = func.row_number().over(partition_by=moved.c.carnet, order_by=moved.c.turn.desc())
     chosen = select(moved.c.carnet, moved.c.desk, moved.c.transfer, rank.label("rank"))
@@ -173,6 +195,28 @@ def _places(on: date | None, desks: Collection[str] | None) -> Any:  # noqa: ANN
     ranked = chosen.subquery()
     last = select(ranked.c.carnet, ranked.c.desk, ranked.c.transfer)
     return last.where(ranked.c.rank == 1).subquery()
+
+
+def _last(desks: Collection[str]) -> Any:  # noqa: ANN401
+    """Select where carnets are now, at these desks or on the way to them: the turns that none follows."""
+    arrived = select(
+        delivery.c.carnet, delivery.c.desk, cast(null(), Integer).label("transfer")
+    ).where(*_not_followed(delivery.c.carnet, delivery.c.turn))
+    left = select(
+        departure.c.carnet, cast(null(), Text).label("desk"), departure.c.transfer
+    ).where(*_not_followed(departure.c.carnet, departure.c.turn))
+    arrived = arrived.where(delivery.c.desk.in_(list(desks)))
+    left = left.where(departure.c.transfer.in_(_towards(desks)))
+    return union_all(arrived, left).subquery()
+
+
+def _not_followed(
+    carnet: ColumnElement[int], turn: ColumnElement[int]
+) -> Iterator[ColumnElement[bool]]:
+    """Tell of a turn that it is the carnet's last: each follows the one before."""
+    for moved in (delivery, departure):
+        later = moved.alias()
+        yield ~exists().where(later.c.carnet == carnet, later.c.turn == turn + 1)
 
 
 def _towards(desks: Collection[str]) -> Select[tuple[int]]:
@@ -211,6 +255,7 @@ def holdings(
     orders = _orders(session, {span.order for span in found})
     named = {row.code: row for row in session.execute(select(desk))}
     targets = dict(session.execute(select(transfer.c.number, transfer.c.to_desk)).all())
+    covers = covers_between(session, carnets_of(found))
     lines: dict[tuple[Any, ...], list[Span]] = {}
     for span in found:
         of = orders[span.order]
@@ -244,6 +289,7 @@ def holdings(
                 sum(span.passes for span in own),
                 sum(0 if specimen else s.passes * orders[s.order].face_cents for s in own),
                 written(carnets_of(own)),
+                covers_written(covers, carnets_of(own)),
             )
         )
     return told

@@ -12,7 +12,7 @@ from funding.operations import NotFound
 from issuance.models import delivery, departure, voucher_order
 from issuance.models import transfer as transfers
 from issuance.queries import orders_with_stock_lapsed
-from issuance.ranges import Ranges, ranges_of, read_ranges
+from issuance.ranges import Ranges, numbers_of, ranges_of, read_ranges
 from issuance.whereabouts import with_something_left
 from ledger import canonical
 from ledger.models import entry
@@ -64,7 +64,10 @@ class Receipt(NamedTuple):
 
 
 class Transfer(NamedTuple):
-    """A transfer, what was signed for, and what is still on the way, worth something or not."""
+    """A transfer, what was signed for, what is still on the way, and what of it is worth nothing any more.
+
+    `gone` was blocked, voided or has lapsed before it arrived: nobody waits for it.
+    """
 
     number: int
     source: str | None
@@ -75,6 +78,7 @@ class Transfer(NamedTuple):
     carnets: Ranges
     receipts: tuple[Receipt, ...]
     left: Ranges
+    gone: Ranges
 
 
 def transfer_row(session: Session, number: int) -> Transfer:
@@ -90,6 +94,9 @@ def transfer_row(session: Session, number: int) -> Transfer:
         .join(voucher_order, voucher_order.c.tranche == tranche.c.number)
         .where(voucher_order.c.number == row.order_number)
     ).one()
+    waiting = on_the_way(session, number)
+    lapsed = row.order_number in orders_with_stock_lapsed(session)
+    left = with_something_left(session, waiting) if waiting and not lapsed else set()
     (sent_on, sent), *signed = [(on, canonical.decode(body)["facts"]) for on, body in told]
     return Transfer(
         row.number,
@@ -103,7 +110,8 @@ def transfer_row(session: Session, number: int) -> Transfer:
             Receipt(on, f["at"], read_ranges(f["carnets"]), read_ranges(f["missing"]))
             for on, f in signed
         ),
-        on_the_way(session, number),
+        ranges_of(left),
+        ranges_of(set(numbers_of(waiting)) - left),
     )
 
 

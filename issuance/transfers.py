@@ -84,7 +84,7 @@ class TransferElsewhere(Refusal):
 
 @dataclass(eq=False)
 class NothingOnTheWay(Refusal):
-    """All that was sent by this transfer has arrived somewhere."""
+    """All that was sent by this transfer has arrived somewhere, or is worth nothing any more."""
 
     code = "nothing_on_the_way"
 
@@ -203,7 +203,8 @@ def receive(session: Session, request: Receive, *, by: str, now: Moment) -> Answ
         if not in_order(request.carnets) or len(request.carnets) > RANGES_MAX:
             raise TransferImpossible("no_carnets")
         waiting = on_the_way(session, request.transfer)
-        if not waiting:
+        # That nothing came is no news where nothing of value was to come.
+        if not waiting or not (request.carnets or with_something_left(session, waiting)):
             raise NothingOnTheWay(request.transfer)
         others = set(numbers_of(request.carnets)) - set(numbers_of(waiting))
         if others:

@@ -42,7 +42,8 @@ def install(session: Session, keys: Iterable[str]) -> None:
 
 _HOLD = """
     SELECT key, generation, closed_by FROM gate
-    WHERE key = ANY (CAST(%(keys)s AS text[])) ORDER BY key <> 'reference', key FOR KEY SHARE
+    WHERE key = ANY (CAST(%(keys)s AS text[]))
+    ORDER BY key <> 'reference', key COLLATE "C" FOR KEY SHARE
 """
 # Names are of one département, locks of the whole database.
 _IN_TURN = """
@@ -55,7 +56,8 @@ def hold(session: Session, keys: Iterable[str]) -> dict[str, Gate]:
     """Keep the gates as they are until the transaction ends; waits for a group act under way.
 
     `REFERENCE` comes first and the others follow by key, here as wherever several are taken: two
-    acts never wait for each other.
+    acts never wait for each other.  Keys follow as `sorted` has them, whatever the collation of
+    the database: one that passes over the slashes has order/10/stock before order/1/stock.
     """
     chosen = sorted(set(keys))
     if is_postgres(session):

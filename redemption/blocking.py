@@ -1,11 +1,11 @@
 """Lost or stolen: what is left of a carnet, or a stock of carnets, stops being worth anything."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import Select, case, exists, func, select
 from sqlalchemy.orm import Session
 
 from issuance.hand_outs import CarnetUnknown, mark_handed_out
@@ -20,6 +20,7 @@ from ledger.journal import must_record
 from ledger.moments import Moment
 from ledger.refusal import Refusal
 from redemption import presented
+from redemption.models import kept_scan
 from redemption.presented import PassRow
 
 
@@ -55,6 +56,17 @@ class RangeTooLong(Refusal):
 # What came out wrong is voided instead (`redemption.voiding`): its money can be ordered again.
 Why = Literal["lost", "stolen"]
 PASSES_MAX = 10_000
+
+
+class InStock(NamedTuple):
+    """What is in stock of carnets: of how many of them, how many passes, and how many were used already.
+
+    A pass that `waiting` counts was scanned, and the desk that gave it has not written so yet.
+    """
+
+    carnets: int
+    passes: int
+    waiting: int
 
 
 class BlockCarnet(msgspec.Struct, frozen=True):
@@ -128,7 +140,8 @@ def block_stock(session: Session, request: BlockStock, *, by: str, now: Moment) 
     """Block what is in stock of a range of carnets: a drawer that was stolen, a parcel that never came.
 
     What people hold of these carnets stays good.  The value is set apart.  Hand-outs under way
-    come before, or find their carnets blocked.  Refused with `carnets_missing`, `range_too_long`,
+    come before, or find their carnets blocked.  `waiting`, in the answer's facts where there are
+    some, counts passes that somebody used already (`InStock`): those uses end unpaid.  Refused with `carnets_missing`, `range_too_long`,
     `stock_lapsed`, `nothing_in_stock`.
     """
     act = Act(request.id, "block_stock", by, now)
@@ -140,21 +153,15 @@ def block_stock(session: Session, request: BlockStock, *, by: str, now: Moment) 
         # Alone with the stock: a drawer is blocked whole, whatever a desk does meanwhile.
         if gates.take(session, stock_gate(order.number)).closed_by is not None:
             raise StockLapsed(order.number)
-        in_stock = (
-            select(voucher.c.serial)
-            .outerjoin(handed_out, handed_out.c.serial == voucher.c.serial)
-            .where(
-                voucher.c.carnet.between(request.first_carnet, request.last_carnet),
-                handed_out.c.serial.is_(None),
-            )
-        )
         # Counted first: an order can have a million passes, and none of them is needed to say no.
-        count = session.scalar(select(func.count()).select_from(in_stock.subquery())) or 0
-        if not count:
+        found = in_stock(session, request.first_carnet, request.last_carnet)
+        if not found.passes:
             raise NothingInStock(request.first_carnet, request.last_carnet)
-        if count > PASSES_MAX:
-            raise RangeTooLong(count, PASSES_MAX)
-        serials = session.scalars(in_stock.order_by(voucher.c.carnet, voucher.c.rank)).all()
+        if found.passes > PASSES_MAX:
+            raise RangeTooLong(found.passes, PASSES_MAX)
+        chosen = _in_stock(request.first_carnet, request.last_carnet)
+        listed = chosen.with_only_columns(voucher.c.serial)
+        serials = session.scalars(listed.order_by(voucher.c.carnet, voucher.c.rank)).all()
         rows = presented.passes(session, serials)
         facts = {
             "count": len(serials),
@@ -163,6 +170,7 @@ def block_stock(session: Session, request: BlockStock, *, by: str, now: Moment) 
             "order": order.number,
             "reason": request.reason,
             "tranche": order.tranche,
+            **({"waiting": found.waiting} if found.waiting else {}),
         }
         blocked = [
             _entry(act, request, order, rows[serial], rank)
@@ -173,6 +181,28 @@ def block_stock(session: Session, request: BlockStock, *, by: str, now: Moment) 
         mark_handed_out(session, serials, act.id)
 
     return perform(session, act, request, done)
+
+
+def in_stock(session: Session, first: int, last: int) -> InStock:
+    """Count what would be blocked of a range of carnets, both ends included."""
+    chosen = _in_stock(first, last).subquery()
+    waits = exists().where(kept_scan.c.serial == chosen.c.serial)
+    row = session.execute(
+        select(
+            func.count(func.distinct(chosen.c.carnet)),
+            func.count(),
+            func.coalesce(func.sum(case((waits, 1), else_=0)), 0),
+        ).select_from(chosen)
+    ).one()
+    return InStock(*map(int, row))
+
+
+def _in_stock(first: int, last: int) -> Select[tuple[str, int]]:
+    return (
+        select(voucher.c.serial, voucher.c.carnet)
+        .outerjoin(handed_out, handed_out.c.serial == voucher.c.serial)
+        .where(voucher.c.carnet.between(first, last), handed_out.c.serial.is_(None))
+    )
 
 
 def _entry(

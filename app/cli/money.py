@@ -14,12 +14,47 @@ from app.cli.frame import BY, DAY, MESSAGES, Place, _, conclude, with_place
 from app.cli.network import MANAGER
 from app.reconciliations import printed
 from ledger.identifiers import new_id
-from redemption.blocking import BlockCarnet, BlockStock, block_carnet, block_stock
+from redemption.blocking import BlockCarnet, BlockStock, block_carnet, block_stock, in_stock
 from redemption.counter import Presented, Scan, redeem
 from redemption.lapsing import Lapse, lapse
 from redemption.reconciliation import reconcile
 from redemption.undoing import Undo, undo
 from redemption.voiding import VoidMisprints, void_misprints
+
+_YES = click.option("--yes", is_flag=True, help=_("Ne demande pas confirmation."))
+
+
+def _tell_waiting(count: int) -> None:
+    if count:
+        click.echo(
+            _(
+                "{count} de ces pass avaient déjà servi, sans que leur guichet ait noté la remise : bloqués, ils ne sont pas payés aux lieux.",
+                count=count,
+            )
+        )
+
+
+def _sure(place: Place, first: str, last: str, *, yes: bool) -> tuple[int, int]:
+    """Return the ends that were typed, by our numbers, once somebody has seen what is between them."""
+    with place.begin(read_only=True) as session:
+        from_, to = (carnet_of(session, place, typed) for typed in (first, last))
+        found = in_stock(session, from_, to)
+    if yes:
+        return from_, to
+    click.echo(
+        _(
+            "Carnets {first} à {last}, nos numéros {from_} à {to} : {count} carnets, {passes} pass en stock.",
+            first=first,
+            last=last,
+            from_=from_,
+            to=to,
+            count=max(to - from_ + 1, 0),
+            passes=found.passes,
+        )
+    )
+    _tell_waiting(found.waiting)
+    click.confirm(_("C'est pour toujours. Continuer ?"), abort=True)
+    return from_, to
 
 
 @click.command("redeem", help=_("Utilise des pass à un atelier : QR lus ou codes tapés."))
@@ -105,12 +140,13 @@ def block(place: Place, carnet: str, reason: Any) -> None:
     default="stolen",
     show_default=True,
 )
+@_YES
 @with_place
-def block_stock_(place: Place, first: str, last: str, reason: Any) -> None:
+def block_stock_(place: Place, first: str, last: str, reason: Any, yes: bool) -> None:
     """Block a range of carnets that nobody was given yet."""
+    from_, to = _sure(place, first, last, yes=yes)
+    request = BlockStock(new_id(), from_, to, reason)
     with place.begin() as session:
-        from_, to = (carnet_of(session, place, typed) for typed in (first, last))
-        request = BlockStock(new_id(), from_, to, reason)
         answer = block_stock(session, request, by=BY, now=place.now)
     conclude(
         answer,
@@ -119,18 +155,21 @@ def block_stock_(place: Place, first: str, last: str, reason: Any) -> None:
         last=last,
         count=answer.facts.get("count"),
     )
+    _tell_waiting(answer.facts.get("waiting", 0))
 
 
 @click.command(
     "void-misprints",
     help=_("Annule des carnets mal imprimés : leur argent peut être commandé de nouveau."),
 )
-@click.option("--first", type=int, required=True, help=_("Premier carnet."))
-@click.option("--last", type=int, required=True, help=_("Dernier carnet."))
+@click.option("--first", required=True, help=_("Premier carnet."))
+@click.option("--last", required=True, help=_("Dernier carnet."))
+@_YES
 @with_place
-def void_misprints_(place: Place, first: int, last: int) -> None:
+def void_misprints_(place: Place, first: str, last: str, yes: bool) -> None:
     """Void carnets that came out wrong."""
-    request = VoidMisprints(new_id(), first, last)
+    from_, to = _sure(place, first, last, yes=yes)
+    request = VoidMisprints(new_id(), from_, to)
     with place.begin() as session:
         answer = void_misprints(session, request, by=BY, now=place.now)
     conclude(

@@ -76,8 +76,9 @@ def transfer() -> None:
 @with_place
 def send_(place: Place, carnets: str, source: str | None, target: str | None) -> None:
     """Send carnets."""
-    request = Send(new_id(), source, target, read_carnets(place.code, carnets))
     with place.begin() as session:
+        chosen = read_carnets(session, place.code, carnets)
+        request = Send(new_id(), source, target, chosen)
         answer = send(session, request, by=BY, now=place.now)
     conclude(
         answer,
@@ -111,7 +112,7 @@ def receive_(
         waiting = {line.number: line.left for line in open_transfers(session)}
         arrived = () if nothing else waiting.get(number, ())
         if carnets is not None:
-            arrived = read_carnets(place.code, carnets)
+            arrived = read_carnets(session, place.code, carnets)
         request = Receive(new_id(), number, code, arrived)
         answer = receive(session, request, by=BY, now=place.now)
     missing = written(must(answer).facts["missing"])
@@ -148,8 +149,8 @@ def count() -> None:
 def record(place: Place, carnets: str, code: str | None, store: bool) -> None:
     """Record a count, and tell its gaps."""
     _one_holder(code, store=store)
-    request = Count(new_id(), code, read_carnets(place.code, carnets))
     with place.begin() as session:
+        request = Count(new_id(), code, read_carnets(session, place.code, carnets))
         answer = count_stock(session, request, by=BY, now=place.now)
     facts: dict[str, Any] = must(answer).facts
     conclude(

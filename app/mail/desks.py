@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.covers import covers_of_all
 from app.instance import Instance
 from app.mail.models import outbox
 from app.mail.outbox import queue
@@ -89,6 +90,7 @@ def _tell(
         .where(membership.c.desk.in_(by_desk), membership.c.ended_at.is_(None))
         .order_by(membership.c.person, membership.c.desk)
     )
+    covers = covers_of_all(session, [lot.ranges for lot in lots])
     wanted: dict[UUID, dict[str, Lot]] = {}
     for who, code, email in rows:
         if is_address(email or ""):
@@ -97,7 +99,12 @@ def _tell(
         facts: dict[str, Any] = {
             "order": order,
             "lots": [
-                {"desk": lot.desk, "name": lot.desk_name, "ranges": lot.ranges}
+                {
+                    "covers": covers(lot.ranges),
+                    "desk": lot.desk,
+                    "name": lot.desk_name,
+                    "ranges": lot.ranges,
+                }
                 for lot in held.values()
             ],
         }

@@ -4,12 +4,13 @@ A carnet taken over from a former operator is named by what stands on its own co
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from issuance.foreign_carnets import named
+from issuance.foreign_carnets import ForeignCarnet, named
 from issuance.models import carnet
 from issuance.serials import MalformedSerial, Serial
 from ledger.refusal import Refusal
@@ -49,7 +50,14 @@ def carnet_named(session: Session, departement: str, typed: str) -> int | None:
 
     Whether there is one of ours is for the caller to see.  Raises `SeveralCarnets`.
     """
-    own, theirs = carnet_typed(departement, typed), named(session, typed)
+    return one_of(session, departement, typed, named(session, typed))
+
+
+def one_of(
+    session: Session, departement: str, typed: str, theirs: Sequence[ForeignCarnet]
+) -> int | None:
+    """Return which carnet was typed, as `carnet_named` does, from those whose cover bears it."""
+    own = carnet_typed(departement, typed)
     if not theirs or (own is not None and "-" in typed):
         return own
     names = {found.number: f"{found.operator} {found.label}" for found in theirs}

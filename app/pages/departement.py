@@ -13,6 +13,7 @@ from litestar.status_codes import HTTP_200_OK
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
+from app.covers import Covers, covers_of_all
 from app.pages.frame import (
     HEADERS,
     Asked,
@@ -70,10 +71,19 @@ class Departement(Controller):
         if visitor_of(request).may(Action.SEE_TRANCHES):
             todo, tranches = _what_waits(request, departement)
         lots: list[Lot] = []
+        covers: Covers | None = None
         if visitor_of(request).may(Action.HAND_OUT):
             with reading(request) as session:
                 lots = lots_at(session, visitor_of(request).desks)
-        return page(request, "home_signed_in.html", todo=todo, tranches=tranches, lots=lots)
+                covers = covers_of_all(session, [lot.ranges for lot in lots])
+        return page(
+            request,
+            "home_signed_in.html",
+            todo=todo,
+            tranches=tranches,
+            lots=lots,
+            covers=covers,
+        )
 
     @get("/tranches", opt={"door": Action.SEE_TRANCHES}, sync_to_thread=True)
     def tranches(self, request: Asked) -> Response[str]:

@@ -3,6 +3,7 @@
 A desk sees what it holds and what comes to it; the département sees every holder.
 """
 
+import asyncio
 from collections import defaultdict
 from datetime import date
 from typing import Any, NamedTuple
@@ -12,7 +13,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.carnet_lists import CarnetsUnreadable, read_carnets
+from app.covers import covers_of_all
 from app.errors import language_of
+from app.pages.carnet_numbers import SeveralCarnets
 from app.pages.frame import (
     Answer,
     Asked,
@@ -30,6 +33,7 @@ from app.pages.frame import (
 from app.pages.visitors import Visitor
 from app.people.roles import MAY, Action
 from funding.models import tranche
+from issuance.foreign_carnets import covers_between, covers_written
 from issuance.holdings import Holding, holdings
 from issuance.models import desk_programme, voucher_order
 from issuance.on_the_way import open_transfers
@@ -39,7 +43,7 @@ from issuance.whereabouts import CarnetsMissing, order_of
 from ledger.attempts import Answer as Told
 from ledger.moments import Moment
 from ledger.refusal import Refusal
-from redemption.blocking import BlockStock, block_stock
+from redemption.blocking import BlockStock, NothingInStock, block_stock, in_stock
 from redemption.voiding import VoidMisprints, void_misprints
 
 REASONS = ("stolen", "lost", "misprinted")
@@ -88,6 +92,7 @@ class StockRoom(Controller):
             found = holdings(session, on=None if on >= today else on, desks=desks)
             coming = open_transfers(session, desks)
             names = holder_names(session)
+            covers = covers_of_all(session, [t.left for t in coming])
         found = [h for h in found if visitor.sees(Action.SEE_STOCK, h.programme)]
         coming = [t for t in coming if visitor.sees(Action.SEE_STOCK, t.programme)]
         context: dict[str, Any] = {
@@ -98,6 +103,7 @@ class StockRoom(Controller):
             "organisations": _organisations(found) if desks is None else [],
             "to_sign": [t for t in coming if t.target in visitor.desks],
             "coming": coming,
+            "covers": covers,
             "names": names,
             "whole_picture": desks is None,
             "written": written,
@@ -109,23 +115,26 @@ class StockRoom(Controller):
     @get("/retrait", opt={"door": Action.MANAGE_STOCK}, sync_to_thread=True)
     def withdrawal(self, request: Asked) -> Response[str]:
         """Ask which carnets are gone, and why."""
-        return page(request, "stock_withdraw.html", typed={}, reasons=REASONS)
+        return page(request, "stock_withdraw.html", typed={}, reasons=REASONS, about=None)
 
     @post("/retrait", opt={"door": Action.MANAGE_STOCK})
     async def withdraw(self, request: Asked) -> Answer:
-        """Block what was stolen or lost, void what came out wrong: for good, once whatever the clicks."""
+        """Show what would go, then block what was stolen or lost, void what came out wrong.
+
+        For good, once whatever the clicks, and only what was shown: it is sent again by our own numbers.
+        """
         fields = await form_of(request, lines=LINES)
         visitor, m = visitor_of(request), language_of(request)
-        carnets, errors = typed_carnets(request, fields)
+        carnets, errors = await typed_carnets(request, fields)
         reason = fields.get("reason")
         if reason not in REASONS:
             errors["reason"] = m.refusal("choice_needed")
-        if fields.get("sure") != "yes":
-            errors["sure"] = m.refusal("be_sure")
         if "carnets" not in errors and len(carnets) != 1:
             errors["carnets"] = m.refusal("one_range_needed")
         if errors:
             return _withdraw_again(request, errors, fields)
+        if fields.get("sure") != "yes":
+            return await asyncio.to_thread(_to_be_sure, request, carnets, fields)
         which, by, [(first, last)] = act_id(fields), str(visitor.session.person), carnets
 
         def done(session: Session, now: Moment) -> Told:
@@ -152,15 +161,49 @@ class StockRoom(Controller):
 def _withdraw_again(
     request: Asked, errors: dict[str, str], typed: dict[str, str]
 ) -> Response[str]:
-    return again(request, "stock_withdraw.html", errors, typed=typed, reasons=REASONS)
+    return again(
+        request, "stock_withdraw.html", errors, typed=typed, reasons=REASONS, about=None
+    )
 
 
-def typed_carnets(request: Asked, fields: dict[str, str]) -> tuple[Ranges, dict[str, str]]:
-    """Return the carnets of a form, and what is wrong with them beside their field."""
+def _to_be_sure(request: Asked, carnets: Ranges, typed: dict[str, str]) -> Response[str]:
+    """Show the carnets that would be blocked or voided, and ask."""
+    visitor, [(first, last)] = visitor_of(request), carnets
     try:
-        code = visitor_of(request).departement
-        return read_carnets(code, fields.get("carnets", "")), {}
-    except CarnetsUnreadable as no:
+        with reading(request) as session:
+            be_of_programmes(session, visitor, Action.MANAGE_STOCK, carnets)
+            found = in_stock(session, first, last)
+            covers = covers_written(covers_between(session, carnets), carnets)
+        if not found.passes:
+            raise NothingInStock(first, last)
+    except Refusal as no:
+        return _withdraw_again(request, {"carnets": sentence(request, no)}, typed)
+    code = visitor.departement
+    about = {
+        "carnets": f"{code}-{first:06d} à {code}-{last:06d}",
+        "count": last - first + 1,
+        "covers": covers,
+        "first": first,
+        "last": last,
+        "passes": found.passes,
+        "waiting": found.waiting,
+    }
+    return page(request, "stock_withdraw.html", typed=typed, reasons=REASONS, about=about)
+
+
+async def typed_carnets(
+    request: Asked, fields: dict[str, str]
+) -> tuple[Ranges, dict[str, str]]:
+    """Return the carnets of a form, and what is wrong with them beside their field."""
+    return await asyncio.to_thread(_typed_carnets, request, fields)
+
+
+def _typed_carnets(request: Asked, fields: dict[str, str]) -> tuple[Ranges, dict[str, str]]:
+    try:
+        with reading(request) as session:
+            code = visitor_of(request).departement
+            return read_carnets(session, code, fields.get("carnets", "")), {}
+    except (CarnetsUnreadable, SeveralCarnets) as no:
         return (), {"carnets": sentence(request, no)}
 
 

@@ -9,6 +9,7 @@ from litestar.status_codes import HTTP_200_OK
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.covers import covers_of_all
 from app.errors import language_of
 from app.pages.frame import (
     HEADERS,
@@ -63,7 +64,7 @@ class StockCounts(Controller):
         visitor, m = visitor_of(request), language_of(request)
         offered = await asyncio.to_thread(_offered, request)
         values = [holder.value for holder in offered["holders"]]
-        carnets, errors = typed_carnets(request, fields)
+        carnets, errors = await typed_carnets(request, fields)
         at = fields.get("at") or (values[0] if len(values) == 1 else "")
         if at not in values:
             errors["at"] = m.refusal("choice_needed")
@@ -74,12 +75,16 @@ class StockCounts(Controller):
         asked = Count(act_id(fields), None if at == STORE else at, carnets)
         by = str(visitor.session.person)
 
-        def done(session: Session, now: Moment) -> tuple[Told, list[Found], dict[str, str]]:
+        def done(
+            session: Session, now: Moment
+        ) -> tuple[Told, list[Found], dict[str, str], str]:
             told = count_stock(session, asked, by=by, now=now)
             odd = read_ranges(told.facts.get("unexpected", ()))
-            return told, _where_they_are(session, odd), holder_names(session)
+            gone = read_ranges(told.facts.get("missing", ()))
+            covers = covers_of_all(session, [gone])(gone)
+            return told, _where_they_are(session, odd), holder_names(session), covers
 
-        told, found, names = await acting(request, done)
+        told, found, names, covers = await acting(request, done)
         if not told.accepted:
             wrong = {"carnets": m.refusal(told.code, told.facts)}
             return again(request, "stock_count.html", wrong, typed=fields, **offered)
@@ -89,6 +94,7 @@ class StockCounts(Controller):
             told=told.facts,
             at=at,
             missing=written(told.facts["missing"]),
+            missing_covers=covers,
             unexpected=found,
             names=names,
         )

@@ -7,6 +7,7 @@ from litestar import Controller, Response, get, post
 from litestar.params import FromPath
 from sqlalchemy.orm import Session
 
+from app.covers import covers_of_all
 from app.errors import language_of
 from app.pages.frame import (
     Answer,
@@ -35,7 +36,7 @@ from app.pages.visitors import NoSuchRoom
 from app.people.roles import Action
 from funding.operations import NotFound
 from issuance.on_the_way import Transfer, transfer_row
-from issuance.ranges import written
+from issuance.ranges import numbers_of, read_ranges, written
 from issuance.transfers import Receive, Send, receive, send
 from ledger.attempts import Answer as Told
 from ledger.moments import Moment
@@ -59,7 +60,7 @@ class Transfers(Controller):
         fields = await form_of(request, lines=LINES)
         visitor, m = visitor_of(request), language_of(request)
         offered = await asyncio.to_thread(_offered, request)
-        carnets, errors = typed_carnets(request, fields)
+        carnets, errors = await typed_carnets(request, fields)
         for name in ("source", "target"):
             if fields.get(name) not in {holder.value for holder in offered}:
                 errors[name] = m.refusal("choice_needed")
@@ -98,10 +99,12 @@ class Transfers(Controller):
         visitor, m = visitor_of(request), language_of(request)
         shown = await asyncio.to_thread(_shown, request, number)
         transfer: Transfer = shown["transfer"]
-        carnets, errors = typed_carnets(request, fields)
+        carnets, errors = await typed_carnets(request, fields)
         how = fields.get("how")
         if how == "all":
             carnets, errors = transfer.left, {}
+            if not carnets:  # nobody signs for what was blocked meanwhile
+                errors["carnets"] = m.refusal("nothing_on_the_way", {"transfer": number})
         elif how == "nothing":
             carnets, errors = (), {}
         elif not errors and not carnets:
@@ -123,11 +126,11 @@ class Transfers(Controller):
             wrong = {"carnets": m.refusal(told.code, told.facts)}
             shown = await asyncio.to_thread(_shown, request, number)
             return again(request, "stock_transfer.html", wrong, typed=fields, **shown)
+        missing = {*numbers_of(read_ranges(told.facts["missing"]))}
+        missing -= {*numbers_of(transfer.gone)}
         return go(
             f"/{departement}/stock/transferts/{number}",
-            done="transfer_received_in_part"
-            if told.facts["missing"]
-            else "transfer_received",
+            done="transfer_received_in_part" if missing else "transfer_received",
         )
 
 
@@ -155,6 +158,7 @@ def _shown(request: Asked, number: int) -> dict[str, Any]:
         except (NotFound, OverflowError):
             raise NoSuchRoom from None
         names = holder_names(session)
+        covers = covers_of_all(session, [found.carnets])
     ends = (found.target, found.source)
     own = own_desks(visitor, Action.SEE_STOCK)
     if not visitor.sees(Action.SEE_STOCK, found.programme) or not (
@@ -165,6 +169,7 @@ def _shown(request: Asked, number: int) -> dict[str, Any]:
     signs = own_desks(visitor, Action.KEEP_STOCK) if keeps else []
     return {
         "transfer": found,
+        "covers": covers,
         "left": written(found.left),
         "names": names,
         "places": [

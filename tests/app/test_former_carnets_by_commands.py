@@ -69,7 +69,7 @@ def test_a_list_is_tried_taken_over_delivered_and_handed_out(terminal, listed):
     assert "2 pass remplacés par le carnet 6" in replaced.out
     blocked = terminal("block", "C-003")
     assert "Carnet C-003 bloqué : 2 pass." in blocked.out
-    stolen = terminal("block-stock", "--first", "C001", "--last", "C001")
+    stolen = terminal("block-stock", "--first", "C001", "--last", "C001", "--yes")
     assert "2 pass bloqués" in stolen.out
     ours = terminal("hand-out", "--desk", "CAF", "--carnet", "1", "--not-pic")
     assert ours.out == "5 pass remis.\n"

@@ -193,3 +193,20 @@ def test_a_prepaid_tranche_asks_for_the_mandat(house, manager):
     assert "<dt>Numéro de mandat</dt><dd>M-7</dd>" in shown
     there = confirm(manager).headers["location"].removeprefix("/23")
     assert "<dt>Numéro de mandat</dt><dd>M-7</dd>" in plain(manager.get(there).text)
+
+
+def test_wherever_carnets_are_listed_their_covers_are_told(house):
+    with house.database.begin("23") as session:
+        data = a_foreign_list(*(f"W-00{n};7717000{n};10;2020-12-31;" for n in range(1, 5)))
+        done(taken_over(session, house.world, data, now=house.now))
+    desk = house.entered(house.of(Role.PRESCRIBER_AGENT))
+    assert "Sur la couverture : W-001 … W-004" in plain(desk.get("/").text)
+    assert "Sur la couverture : W-001 … W-004" in plain(desk.get("/stock").text)
+    manager = house.entered(house.of(Role.MANAGER))
+    fields = {"csrf": manager.csrf, "carnets": "W-002 à W-003", "reason": "lost"}
+    shown = manager.send("/stock/retrait", fields)
+    assert shown.status_code == 200
+    assert "W-002 … W-003" in plain(shown.text)
+    assert (
+        manager.send("/stock/retrait", fields | {"carnets": "W-002-3"}).status_code == 422
+    )

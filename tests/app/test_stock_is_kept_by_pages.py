@@ -113,8 +113,15 @@ def test_a_manager_sends_and_the_page_travels_with_the_carnets(house, manager):
 def test_stolen_carnets_are_blocked_and_misprints_voided(house, manager):
     first = carnets(house)
     form = {"carnets": f"{first}-{first + 1}", "reason": "misprinted", "sure": "yes"}
-    for wrong in ({"sure": ""}, {"reason": "x"}, {"carnets": f"{first}, {first + 2}"}):
+    for wrong in ({"reason": "x"}, {"carnets": f"{first}, {first + 2}"}):
         assert manager.post("/stock/retrait", **(form | wrong)).status_code == 422, wrong
+    # Shown first, by our own numbers; nothing is gone yet.
+    assert manager.post("/stock/retrait", **(form | {"sure": ""})).status_code == 200
+    assert f"les carnets {first} à {first + 1}" in plain(manager.page)
+    form["carnets"] = f"23-{first:06d} à 23-{first + 1:06d}"
+    assert form["carnets"] in manager.page
+    missing = form | {"sure": "", "carnets": "999990"}
+    assert manager.post("/stock/retrait", **missing).status_code == 422
     answer = manager.post("/stock/retrait", **form)
     assert answer.headers["location"] == "/23/stock?fait=misprints_voided"
     assert manager.post("/stock/retrait", **form).status_code == 422
@@ -122,6 +129,36 @@ def test_stolen_carnets_are_blocked_and_misprints_voided(house, manager):
     stolen = form | {"carnets": str(first + 2), "reason": "stolen"}
     answer = manager.post("/stock/retrait", **stolen)
     assert answer.headers["location"] == "/23/stock?fait=stock_blocked"
+    assert manager.post("/stock/retrait", **(stolen | {"sure": ""})).status_code == 422
+    assert "Rien n'est en stock" in plain(manager.page)
+
+
+def test_a_lost_parcel_is_over_once_its_carnets_are_blocked(house, ccas, manager):
+    first = carnets(house)
+    number = sent_to(house, "CCAS", first, first + 2)
+    path = f"/stock/transferts/{number}"
+    block = {"reason": "lost", "sure": "yes"}
+    assert manager.post("/stock/retrait", carnets=str(first), **block).status_code == 303
+    ccas.get(path)
+    assert f"En chemin : n° {first + 1}-{first + 2}." in plain(ccas.page)
+    assert "Bloqués, annulés ou périmés en chemin" in plain(ccas.page)
+    rest = f"{first + 1}-{first + 2}"
+    assert manager.post("/stock/retrait", carnets=rest, **block).status_code == 303
+    ccas.get(path)
+    assert "Ce transfert est terminé" in plain(ccas.page)
+    assert "Confirmer la réception" not in plain(ccas.page)
+    for how in ("all", "nothing"):
+        assert ccas.post(path, how=how, at="CCAS").status_code == 422
+        assert "Il n'y a plus rien à confirmer" in plain(ccas.page)
+
+
+def test_what_was_blocked_on_the_way_is_not_missing(house, ccas, manager):
+    first = carnets(house)
+    number = sent_to(house, "CCAS", first, first + 2)
+    block = {"carnets": str(first), "reason": "lost", "sure": "yes"}
+    assert manager.post("/stock/retrait", **block).status_code == 303
+    answer = ccas.post(f"/stock/transferts/{number}", how="all", at="CCAS")
+    assert answer.headers["location"].endswith("fait=transfer_received")
 
 
 def test_a_count_tells_the_gaps_and_is_taken_away_as_csv(house, ccas):

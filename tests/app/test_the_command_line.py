@@ -350,9 +350,13 @@ def test_stock_is_sent_signed_for_counted_and_voided(founded, tmp_path):
     assert founded.try_("count", "record", "1").code == 2
 
     assert (
-        "Carnets 6 à 6 annulés : 5 pass"
-        in founded("void-misprints", "--first", 6, "--last", 6).out
+        "Carnets 23-000006 à 6 annulés : 5 pass"
+        in founded("void-misprints", "--first", "23-000006", "--last", 6, "--yes").out
     )
+    # Nobody said yes: what would go is told, and nothing goes.
+    asked = founded.try_("block-stock", "--first", 3, "--last", 5)
+    assert asked.code == 1
+    assert "Carnets 3 à 5, nos numéros 3 à 5 : 3 carnets, 15 pass en stock." in asked.out
     held = json.loads(founded("stock", "--format", "json").out)
     assert [(h["desk"], h["carnets"]) for h in held] == [("CAF", "3-5"), ("MSA", "1-2")]
     only = json.loads(

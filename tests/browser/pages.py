@@ -453,6 +453,10 @@ PAGES = (
         "stock-withdraw-wrong", "stock_withdraw.html", "/23/stock/retrait", "gestion",
         then=send("/stock/retrait", carnets="les bleus"),
     ),
+    Shown(
+        "stock-withdraw-sure", "stock_withdraw.html", "/23/stock/retrait", "gestion",
+        then=send("/stock/retrait", carnets=lambda site: str(site.stock["CCAS"][0]), reason="stolen"),
+    ),
     # ---- What was lost
     Shown("replace-1", "replace_1.html", "/23/remplacement", "guichet"),
     Shown("replace-1-unknown", "replace_1.html", "/23/remplacement?mot1=girafe&mot2=moulin", "guichet"),

@@ -12,7 +12,15 @@ from ledger.identifiers import new_id
 from redemption.blocking import BlockStock, block_stock
 from redemption.lapsing import Lapse, lapse
 from redemption.voiding import VoidMisprints, void_misprints
-from tests.builders import a_world, an_order, done, given
+from tests.builders import (
+    a_foreign_list,
+    a_world,
+    an_order,
+    done,
+    foreign_rows,
+    given,
+    taken_over,
+)
 from tests.conftest import copy_of_database, copy_of_files, moment
 
 # A spring, day by day: what is true at its end is asked of each of its days.
@@ -137,7 +145,7 @@ def test_as_many_statements_whatever_there_is(spring, on):
         holdings(session, on=on)
         event.remove(engine, "before_cursor_execute", note)
     assert len(found) >= 4
-    assert (alone, len(seen) - alone) == (2, 5)
+    assert (alone, len(seen) - alone) == (2, 6)
 
 
 def test_what_has_lapsed_is_held_by_nobody(session):
@@ -147,3 +155,15 @@ def test_what_has_lapsed_is_held_by_nobody(session):
     assert holdings(session) == []
     [before] = holdings(session, on=date(2021, 2, 7))
     assert (before.desk, before.passes) == ("CAF", 10)
+
+
+def test_carnets_taken_over_are_told_by_their_covers(session):
+    world = a_world(session)
+    an_order(session, world, 2)
+    done(
+        taken_over(
+            session, world, a_foreign_list(*foreign_rows(4), "K-9;555;10;2020-12-31;")
+        )
+    )
+    [held] = holdings(session, desks=["CAF"])
+    assert (held.carnets, held.covers) == ("1-7", "C-001 … C-004, K-9")

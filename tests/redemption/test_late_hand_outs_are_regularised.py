@@ -9,6 +9,7 @@ from sqlalchemy import select
 from ledger import queries
 from ledger.identifiers import new_id
 from ledger.models import entry
+from redemption.blocking import BlockStock, InStock, block_stock, in_stock
 from redemption.counter import Presented, redeem
 from redemption.models import kept_scan
 from redemption.reconciliation import reconcile
@@ -215,3 +216,19 @@ def test_carnets_with_a_scan_that_waits_are_not_voided_as_misprints(waiting):
         assert answer.code == "carnets_not_whole"
         done(given(session, *serials, now=LATER))
         assert len(uses(session)) == 1
+
+
+def test_blocking_a_stock_tells_how_many_scans_wait_and_will_not_be_paid(waiting):
+    database, world, serials = waiting
+    with database.begin("23") as session:
+        scanned(session, world, a_workshop(session), *serials[:2])
+        given(session, serials[1], now=LATER)
+        assert in_stock(session, 1, 1) == InStock(1, 4, 1)
+        request = BlockStock(new_id(), 1, 1)
+        told = done(block_stock(session, request, by="test", now=LATER))
+        assert (told.facts["count"], told.facts["waiting"]) == (4, 1)
+        assert len(uses(session)) == 1
+        other = an_order(session, world, 1)
+        request = BlockStock(new_id(), 2, 2)
+        told = done(block_stock(session, request, by="test", now=LATER))
+        assert (told.facts["count"], "waiting" in told.facts) == (len(other), False)
