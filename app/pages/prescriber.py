@@ -170,12 +170,12 @@ def _shown(
     And where the tranche stands: that of the carnet, or `of` the last one.
     """
     tranche = of if found is None else found.carnet.tranche
-    typed, now = dict(typed or {}), now_of(request)
+    typed, now, visitor = dict(typed or {}), now_of(request), visitor_of(request)
     if found is not None:
         typed["carnet"] = str(found.carnet.number)
     typed["carnet"] = shown_again(typed.get("carnet", ""))
     with reading(request) as session:
-        today = given_today(session, str(visitor_of(request).session.person), now=now)
+        today = given_today(session, str(visitor.session.person), visitor.desks, now=now)
         quota = None if tranche is None else quotas(session, tranche)[0]
     return {
         "typed": typed,
