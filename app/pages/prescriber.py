@@ -130,10 +130,11 @@ def _why(request: Asked, told: Told) -> str:
 
 def _look(request: Asked, fields: dict[str, str]) -> Looked | No:
     visitor = visitor_of(request)
-    keyring = serving_of(request).instance.keyring(visitor.departement)
+    serving = serving_of(request)
+    keyring = serving.instance.keyring(visitor.departement)
     try:
         with reading(request) as session:
-            return look(session, visitor, keyring, fields)
+            return look(session, visitor, keyring, serving.guesses, fields)
     except Refusal as no:
         return No(no.code, facts_of(no))
 
@@ -149,9 +150,9 @@ def _problem(code: str, said: str) -> Response[bytes]:
 
 def _result(request: Asked, found: Looked, asked: HandOut, told: Told) -> dict[str, Any]:
     """Return what the page says first: what was given, what is left, what to tell the person."""
-    m, number, serials = language_of(request), found.carnet.number, told.facts["serials"]
+    m, called, serials = language_of(request), found.called, told.facts["serials"]
     return {
-        "title": m.text("Carnet {carnet} remis : {n} pass", carnet=number, n=len(serials)),
+        "title": m.text("Carnet {carnet} remis : {n} pass", carnet=called, n=len(serials)),
         "late": asked.given_on if told.facts.get("recorded_late") else None,
         "rest": len(set(found.left) - set(serials)),
         "carnet": found.carnet,
@@ -172,7 +173,7 @@ def _shown(
     tranche = of if found is None else found.carnet.tranche
     typed, now, visitor = dict(typed or {}), now_of(request), visitor_of(request)
     if found is not None:
-        typed["carnet"] = str(found.carnet.number)
+        typed["carnet"] = found.again
     typed["carnet"] = shown_again(typed.get("carnet", ""))
     with reading(request) as session:
         today = given_today(session, str(visitor.session.person), visitor.desks, now=now)
