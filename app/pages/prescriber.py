@@ -36,6 +36,7 @@ from app.pages.hand_out_form import (
     shown_again,
 )
 from app.people.roles import Action
+from issuance.asked_at_desks import more_is_asked
 from issuance.given_today import given_today
 from issuance.hand_outs import HandOut, Need, Proof
 from issuance.quotas import quotas
@@ -177,6 +178,7 @@ def _shown(
     typed["carnet"] = shown_again(typed.get("carnet", ""))
     with reading(request) as session:
         today = given_today(session, str(visitor.session.person), visitor.desks, now=now)
+        asks = more_is_asked(session, visitor.desks, today=now.day)
         quota = None if tranche is None else quotas(session, tranche)[0]
     return {
         "typed": typed,
@@ -185,6 +187,7 @@ def _shown(
         "result": None,
         "today": today,
         "quota": quota,
+        "asks": asks,
         "now": now,
         "names": found is not None and names_asked(found.carnet.rules),
         "since": _since(found, now),
