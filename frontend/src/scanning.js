@@ -6,7 +6,7 @@ const QR = new RegExp(`^(?:https://[a-z0-9.:-]{1,255}/v/)?([0-9]{${DIGITS}})$`, 
 const PRINTED = /^(?:[0-9]{1,10}|[0-9][0-9A-Z]{1,2}-[0-9]{6,10}(?:-[0-9]{1,3})?)$/i;
 // What is printed where anybody may read it: a carnet's number, that of a pass, a former operator's
 // cover. Longer figures may be the number of one of their passes, which is worth the pass.
-const PUBLIC = /^(?:[0-9]{1,7}|[0-9][0-9A-Z]{1,2}-[0-9]{6,10}(?:-[0-9]{1,3})?|[A-Z]{2,10}[ -][0-9]{1,7})$/i;
+const PUBLIC = /^(?:[0-9]{1,7}|[0-9][0-9A-Z]{1,2}-[0-9]{6,10}(?:-[0-9]{1,3})?|[A-Z]{1,10}[ -][0-9]{1,7})$/i;
 
 // Hands type ten keys a second at most, with gaps; a scanner a hundred.
 const GAP_MAX = 60;
