@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ledger.refusal import Refusal
 from redemption.counter import Verdict
-from redemption.recognition import LOOKED_UP
+from redemption.recognition import LOOKED_UP, Seen
 
 # A mistyped code is seen by its check symbol and a forged token by its signature: neither is
 # looked up, so neither is a guess, unless it could have been a number of a former operator.
@@ -60,6 +60,11 @@ class Guesses:
                 for v in verdicts
             ),
         )
+
+    def looked(self, device: str, seen: Seen) -> None:
+        """Count what a page looked up, where it was no pass: as the counter does."""
+        if seen.row is None:
+            self.add(device, int(seen.refusal in GUESSES or LOOKED_UP in seen.facts))
 
     def add(self, device: str, tried: int) -> None:
         """Count so many things that a device sent and that were no pass."""

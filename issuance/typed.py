@@ -100,6 +100,11 @@ def read(departement: str, text: str) -> Typed:
     return found
 
 
+def keys_put_back(text: str) -> str:
+    """Return what an American scanner meant where a French keyboard made of it a text without a digit."""
+    return text if any("0" <= sign <= "9" for sign in text) else text.translate(_KEYS)
+
+
 def _as_it_stands(departement: str, text: str) -> Typed | None:
     try:
         token = tokens.from_text(text)

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
@@ -28,6 +29,7 @@ from redemption.counter import Device, Presented, Scan, Verdict, redeem
 from redemption.hand_out import gives_at, hand_out
 from redemption.recognition import recognise
 from redemption.sites import site_row
+from redemption.workshops import workshop_row
 
 # The scan of an act has an id of its own, that no entry of a hand-out can have.
 SCAN_RANK = 1_000_000
@@ -67,6 +69,17 @@ def offer(
     return Offer(row.serial, where.desk)
 
 
+def done_before(session: Session, act: UUID, *, by: str, serial: str) -> Offer | None:
+    """Return what this act of theirs handed out already, so that its form can be sent again."""
+    body = session.scalar(
+        select(entry.c.body).where(
+            entry.c.id == act, entry.c.kind == "handed_out", entry.c.actor == by
+        )
+    )
+    facts = {} if body is None else canonical.decode(body)["facts"]
+    return Offer(serial, facts["desk"]) if facts.get("serials") == [serial] else None
+
+
 def give_and_use(
     session: Session,
     request: HandOut,
@@ -80,8 +93,14 @@ def give_and_use(
     """Hand a pass out and use it at the workshop of the scan, once whatever the retries.
 
     No verdict where the hand-out is refused.  A use that is refused leaves the hand-out: the
-    person has the paper.  `scan` is judged under an id that follows from the hand-out's.
+    person has the paper.  `scan` is judged under an id that follows from the hand-out's.  At a
+    workshop of an earlier day than the scan claims, the hand-out is of that day too: the pass was
+    in the person's hands there.
     """
+    held = workshop_row(session, scan.workshop)
+    claimed = Moment(min(scan.at, now.at), now.zone)
+    if held is not None and held.day < claimed.day:
+        request = msgspec.structs.replace(request, given_on=held.day)
     answer = hand_out(session, request, by=device.id, now=now, sealer=sealer)
     if not answer.accepted:
         return answer, None

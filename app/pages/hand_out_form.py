@@ -11,12 +11,14 @@ from typing import Any, NamedTuple, cast, get_args
 
 from sqlalchemy.orm import Session
 
+from app.guessing import Guesses
 from app.messages import Messages
 from app.pages.carnet_numbers import carnet_named
 from app.pages.frame import act_id
 from app.pages.visitors import Visitor
 from app.people.roles import Action
 from funding.hand_out_rules import HandOutRules
+from issuance.foreign import TEXT_MAX
 from issuance.foreign_carnets import named
 from issuance.hand_outs import CarnetUnknown, HandOut, Need, Proof
 from issuance.holders import Holder
@@ -24,8 +26,8 @@ from issuance.keys import Keyring
 from issuance.limits import DespiteLimit
 from issuance.queries import InHand, in_hand, passes_left
 from issuance.serials import Serial
-from issuance.typed import read
-from redemption.recognition import recognise
+from issuance.typed import CarnetElsewhere, CarnetUnreadable, Typed, keys_put_back, read
+from redemption.recognition import Seen, recognise
 
 # What a person may type again and correct; a QR code is longer, and is never shown.
 SHORT = 40
@@ -42,11 +44,21 @@ class No(NamedTuple):
 
 @dataclass(frozen=True)
 class Looked:
-    """The carnet that was named, the passes left in it, and the pass that named it, if one did."""
+    """The carnet that was named, the passes left in it, and the pass that named it, if one did.
+
+    `again` is what the field says of it: its number, in full where a cover bears the same.
+    """
 
     carnet: InHand
     left: list[str]
     scanned: str | None
+    again: str
+
+    @property
+    def called(self) -> str:
+        """The carnet as people know it: its number, and what stands on its cover if that is another."""
+        number, cover = self.carnet.number, self.carnet.cover
+        return f"{number}" if cover is None else f"{number} ({cover})"
 
 
 def part_of(departement: str, carnet: int, fields: dict[str, str]) -> tuple[str, ...]:
@@ -61,35 +73,59 @@ def part_of(departement: str, carnet: int, fields: dict[str, str]) -> tuple[str,
 
 
 def look(
-    session: Session, visitor: Visitor, keyring: Keyring, fields: dict[str, str]
+    session: Session,
+    visitor: Visitor,
+    keyring: Keyring,
+    guesses: Guesses,
+    fields: dict[str, str],
 ) -> Looked | No:
     """Return the carnet that the fields name; one of a programme that is not theirs is not there.
 
-    Refused with `carnet_unreadable`, `carnet_elsewhere`, `carnet_unknown`, `several_carnets`.
+    What could be a secret code or a number of a former operator, and is none, counts as a guess.
+    Refused with `carnet_unreadable`, `carnet_elsewhere`, `carnet_unknown`, `several_carnets`,
+    `too_many_guesses`.
     """
-    text = fields.get("carnet", "")
-    number, rank = None, None
-    if len(text) <= SHORT and named(
-        session, text
-    ):  # what stands on another operator's cover
-        number = carnet_named(session, visitor.departement, text)
-    else:
-        typed = read(visitor.departement, text)
-        number, rank = typed.carnet, typed.rank
-        if typed.secret is not None:
-            seen = recognise(session, typed.secret, keyring)
-            if seen.row is None:
-                return No(seen.refusal or "unknown", seen.facts)
-            _departement, number, rank = Serial.parse(seen.row.serial)
+    text, departement = fields.get("carnet", ""), visitor.departement
+    named_by, no = Typed(), None
+    try:
+        named_by = _named(session, departement, text)
+    except (CarnetUnreadable, CarnetElsewhere) as unread:
+        no = unread
+    number, rank, secret = named_by
     found = None if number is None else in_hand(session, number)
-    if (
-        number is None
-        or found is None
-        or not visitor.sees(Action.HAND_OUT, found.programme)
-    ):
-        raise CarnetUnknown(str(number))
-    scanned = None if rank is None else str(Serial(visitor.departement, number, rank))
-    return Looked(found, passes_left(session, number), scanned)
+    if found is None and (secret or (keyring.foreign and len(text) <= TEXT_MAX)):
+        seen = _recognised(session, visitor, keyring, guesses, secret or text.strip())
+        if seen.row is not None:
+            _departement, number, rank = Serial.parse(seen.row.serial)
+            found = in_hand(session, number)
+        elif secret is not None:
+            return No(seen.refusal or "unknown", seen.facts)
+    if found is None or not visitor.sees(Action.HAND_OUT, found.programme):
+        raise no or CarnetUnknown(shown_again(text.strip()) or str(number))
+    number = found.number
+    scanned = None if rank is None else str(Serial(departement, number, rank))
+    again = f"{departement}-{number:06d}" if named(session, str(number)) else str(number)
+    return Looked(found, passes_left(session, number), scanned, again)
+
+
+def _named(session: Session, departement: str, text: str) -> Typed:
+    if len(text) <= SHORT and named(session, text):  # it stands on another operator's cover
+        return Typed(carnet_named(session, departement, text))
+    return read(departement, text)
+
+
+def _recognised(
+    session: Session, visitor: Visitor, keyring: Keyring, guesses: Guesses, text: str
+) -> Seen:
+    """Return the pass that a text is worth, as the counter reads it; trying is slowed as it is there."""
+    who = str(visitor.session.person)
+    guesses.check(who)
+    seen = recognise(session, text, keyring)
+    meant = keys_put_back(text)
+    if seen.row is None and meant != text:
+        seen = recognise(session, meant, keyring)
+    guesses.looked(who, seen)
+    return seen
 
 
 def shown_again(typed: str) -> str:

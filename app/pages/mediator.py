@@ -30,7 +30,7 @@ from app.people.roles import Action
 from issuance.hand_outs import HandOut, Proof
 from ledger.attempts import Answer as Told
 from ledger.moments import Moment
-from redemption.both_acts import Offer, give_and_use, offer
+from redemption.both_acts import Offer, done_before, give_and_use, offer
 from redemption.counter import Device, Presented, Scan, Verdict
 from redemption.recognition import recognise
 from redemption.sites import listed_sites
@@ -146,8 +146,8 @@ class Mediator(Controller):
         visitor, instance = visitor_of(request), serving_of(request).instance
         ring = instance.keyring(visitor.departement)
         told: dict[str, Any] = {"w": held, "taken": taken, "token": typed, "typed": fields}
-        desk, serial = fields.get("desk"), await asyncio.to_thread(_serial, request, typed)
-        if not typed or serial is None:
+        desk = fields.get("desk")
+        if not typed:
             needed = m.refusal("field_needed", {"field": m.text("Code du pass")})
             return again(
                 request,
@@ -157,8 +157,12 @@ class Mediator(Controller):
                 offer=None,
                 **told,
             )
-        if desk not in visitor.desks:
+        offered = await asyncio.to_thread(
+            _offer, request, typed, held.site, sent=identifier
+        )
+        if offered is None or offered.desk != desk:
             raise NoSuchRoom
+        serial = offered.serial
         pic, proof = fields.get("pic"), fields.get("proof")
         missing = {
             name: m.refusal("choice_needed")
@@ -169,7 +173,6 @@ class Mediator(Controller):
             if not good
         }
         if missing:
-            offered = Offer(serial, desk)
             return again(
                 request, "workshop.html", missing, verdict=None, offer=offered, **told
             )
@@ -207,19 +210,23 @@ class Mediator(Controller):
         return page(request, "workshop.html", verdict=shown, offer=None, **told)
 
 
-def _offer(request: Asked, token: str, site: int) -> Offer | None:
-    """Return what this visitor may hand out here, at a desk of theirs, before it is used."""
-    visitor = visitor_of(request)
-    ring = serving_of(request).instance.keyring(visitor.departement)
-    with reading(request) as session:
-        return offer(session, token, site, visitor.desks, ring)
+def _offer(
+    request: Asked, token: str, site: int, *, sent: UUID | None = None
+) -> Offer | None:
+    """Return what this visitor may hand out here, at a desk of theirs, before it is used.
 
-
-def _serial(request: Asked, token: str) -> str | None:
-    ring = serving_of(request).instance.keyring(visitor_of(request).departement)
+    Or what they did already by the form `sent`: it hears what it heard before.
+    """
+    visitor, serving = visitor_of(request), serving_of(request)
+    ring, who = serving.instance.keyring(visitor.departement), str(visitor.session.person)
+    serving.guesses.check(who)
     with reading(request) as session:
-        row = recognise(session, token, ring).row
-    return None if row is None else row.serial
+        seen = recognise(session, token, ring)
+        offered = offer(session, token, site, visitor.desks, ring)
+        if offered is None and seen.row is not None and sent is not None:
+            offered = done_before(session, sent, by=who, serial=seen.row.serial)
+    serving.guesses.looked(who, seen)
+    return offered
 
 
 def _claimed(identifier: UUID) -> datetime:

@@ -36,6 +36,7 @@ from app.pages.hand_out_form import (
     shown_again,
 )
 from app.people.roles import Action
+from issuance.asked_at_desks import more_is_asked
 from issuance.given_today import given_today
 from issuance.hand_outs import HandOut, Need, Proof
 from issuance.quotas import quotas
@@ -130,10 +131,11 @@ def _why(request: Asked, told: Told) -> str:
 
 def _look(request: Asked, fields: dict[str, str]) -> Looked | No:
     visitor = visitor_of(request)
-    keyring = serving_of(request).instance.keyring(visitor.departement)
+    serving = serving_of(request)
+    keyring = serving.instance.keyring(visitor.departement)
     try:
         with reading(request) as session:
-            return look(session, visitor, keyring, fields)
+            return look(session, visitor, keyring, serving.guesses, fields)
     except Refusal as no:
         return No(no.code, facts_of(no))
 
@@ -149,9 +151,9 @@ def _problem(code: str, said: str) -> Response[bytes]:
 
 def _result(request: Asked, found: Looked, asked: HandOut, told: Told) -> dict[str, Any]:
     """Return what the page says first: what was given, what is left, what to tell the person."""
-    m, number, serials = language_of(request), found.carnet.number, told.facts["serials"]
+    m, called, serials = language_of(request), found.called, told.facts["serials"]
     return {
-        "title": m.text("Carnet {carnet} remis : {n} pass", carnet=number, n=len(serials)),
+        "title": m.text("Carnet {carnet} remis : {n} pass", carnet=called, n=len(serials)),
         "late": asked.given_on if told.facts.get("recorded_late") else None,
         "rest": len(set(found.left) - set(serials)),
         "carnet": found.carnet,
@@ -170,12 +172,13 @@ def _shown(
     And where the tranche stands: that of the carnet, or `of` the last one.
     """
     tranche = of if found is None else found.carnet.tranche
-    typed, now = dict(typed or {}), now_of(request)
+    typed, now, visitor = dict(typed or {}), now_of(request), visitor_of(request)
     if found is not None:
-        typed["carnet"] = str(found.carnet.number)
+        typed["carnet"] = found.again
     typed["carnet"] = shown_again(typed.get("carnet", ""))
     with reading(request) as session:
-        today = given_today(session, str(visitor_of(request).session.person), now=now)
+        today = given_today(session, str(visitor.session.person), visitor.desks, now=now)
+        asks = more_is_asked(session, visitor.desks, today=now.day)
         quota = None if tranche is None else quotas(session, tranche)[0]
     return {
         "typed": typed,
@@ -184,6 +187,7 @@ def _shown(
         "result": None,
         "today": today,
         "quota": quota,
+        "asks": asks,
         "now": now,
         "names": found is not None and names_asked(found.carnet.rules),
         "since": _since(found, now),

@@ -2,7 +2,7 @@
 // does not take is kept.  Without this script the same forms do the same, one page after the other.
 
 import { all, ask, asPage, forget, freshMark, keep, sendAgainAndAgain, sendWaiting, signInAsked } from "./kept_hand_outs.js";
-import { cameraReads, listenToKeys, readByCamera, withoutSecret } from "./scanning.js";
+import { cameraReads, listenToKeys, mayBeKept, readByCamera, withoutSecret } from "./scanning.js";
 
 // Somebody stands there: after this, the network is taken for gone.
 const SILENCE = 2_500;
@@ -91,7 +91,7 @@ function showPage(page) {
   first = [];
   document.title = page.title;
   document.querySelector("main").replaceWith(page.querySelector("main"));
-  lookedAt = field().value;
+  lookedAt = aboutTyped = field().value;
   document.querySelector("main [autofocus]")?.focus();
   document.querySelector(".verdict, .error-summary")?.scrollIntoView({ block: "nearest" });
   begin();
@@ -99,6 +99,7 @@ function showPage(page) {
 
 let looking = 0;
 let lookedAt = "";
+let aboutTyped = ""; // What the field says of the carnet whose questions stand here.
 
 // Shows what is to be asked of the carnet that was read; what is already answered stays.
 async function look(goOn) {
@@ -118,22 +119,36 @@ async function look(goOn) {
     if (!fresh) return void form().submit();
     if (!told.answer.ok) return showPage(page);
     for (const id of ["about", "also", "quota"]) document.getElementById(id).replaceWith(page.getElementById(id));
-    field().value = lookedAt = fresh.elements.carnet.value;
+    field().value = lookedAt = aboutTyped = fresh.elements.carnet.value;
     document.getElementById("verdict")?.remove();
     if (first.length) await tell();
     if (goOn && fresh.elements.carnet.autofocus) field().select();
     else if (goOn) answerNext();
   } catch {
     if (turn !== looking) return;
-    forgetCarnet();
-    await tell(say("alone"));
-    if (goOn) answerNext();
+    const known = isLookedAt();
+    if (!known) forgetCarnet();
+    await tell(say(known || !moreMayBeAsked() ? "alone" : "blind"));
+    if (goOn && (known || !moreMayBeAsked())) answerNext();
   }
 }
 
-// What was asked of one carnet is not of the next.
+// Whether the carnet in the field is the one whose questions stand here.
+const isLookedAt = () => {
+  const about = form().elements.about?.value;
+  return about !== undefined && [about, aboutTyped].includes(field().value.trim());
+};
+// Some carnet of these desks needs a name or a public: one that was not looked at may be one.
+const moreMayBeAsked = () => "asks" in form().dataset;
+
+// What was asked of one carnet is not of the next; the public that was answered stays for it.
 function forgetCarnet() {
+  const category = form().elements.category?.value;
   for (const id of ["about", "also", "quota"]) document.getElementById(id).replaceChildren();
+  if (!category) return;
+  const kept = document.createElement("input");
+  Object.assign(kept, { type: "hidden", name: "category", value: category });
+  document.getElementById("also").append(kept);
 }
 
 // The first question: where nothing is to be changed, Enter hands out.
@@ -179,8 +194,18 @@ async function give() {
 async function keepIt(sent) {
   if (!form().reportValidity()) return;
   if (NAMES.some((name) => sent.get(name))) return tell(say("named"));
+  if (!isLookedAt()) {
+    const ofAnother = form().elements.about;
+    if (ofAnother) forgetCarnet(); // Its questions were answered, not those of this one.
+    if (moreMayBeAsked() || ofAnother) return tell(say(moreMayBeAsked() ? "blind" : "alone"));
+  }
+  if (!mayBeKept(sent.get("carnet"))) {
+    await tell(say("cover"));
+    field().select();
+    return;
+  }
   const fields = Object.fromEntries(sent);
-  delete fields.csrf;
+  for (const name of ["csrf", "need"]) delete fields[name];
   const row = { id: fields.id, who: form().dataset.who, fields, carnet: fields.carnet, at: fields.given_at };
   try {
     await keep(row);
@@ -280,7 +305,7 @@ function begin() {
 }
 
 if (form()) {
-  lookedAt = field().value;
+  lookedAt = aboutTyped = field().value;
   listenToKeys(scanned);
   document.addEventListener("visibilitychange", () => document.hidden && camera?.abort());
   begin();

@@ -2,7 +2,7 @@
 //
 // One leaves the queue on a verdict only, accepted or refused; sent twice it is done once, for it
 // carries the id of its act.  It belongs to who was signed in: another session sends none of it.
-// No name and no QR code is ever kept.
+// No name, no code, no QR code and no need is ever kept; the public as long as the hand-out waits.
 
 const STORE = "hand_outs";
 const EVERY = 20_000;
@@ -101,7 +101,8 @@ export async function sendWaiting(url, who, mark) {
         await forget(row.id);
         told.accepted += 1;
       } else if (came === "refused") {
-        await keep({ ...row, told: said.text });
+        // What was answered is of no more use.
+        await keep({ id: row.id, who: row.who, carnet: row.carnet, at: row.at, told: said.text });
       } else {
         told.signIn = came === "sign in";
         break;

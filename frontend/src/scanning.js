@@ -4,6 +4,9 @@
 const DIGITS = 191;
 const QR = new RegExp(`^(?:https://[a-z0-9.:-]{1,255}/v/)?([0-9]{${DIGITS}})$`, "i");
 const PRINTED = /^(?:[0-9]{1,10}|[0-9][0-9A-Z]{1,2}-[0-9]{6,10}(?:-[0-9]{1,3})?)$/i;
+// What is printed where anybody may read it: a carnet's number, that of a pass, a former operator's
+// cover. Longer figures may be the number of one of their passes, which is worth the pass.
+const PUBLIC = /^(?:[0-9]{1,7}|[0-9][0-9A-Z]{1,2}-[0-9]{6,10}(?:-[0-9]{1,3})?|[A-Z]{1,10}[ -][0-9]{1,7})$/i;
 
 // Hands type ten keys a second at most, with gaps; a scanner a hundred.
 const GAP_MAX = 60;
@@ -66,6 +69,9 @@ export function withoutSecret(text) {
   const departement = part(2, 2).toString(36).toUpperCase().padStart(2, "0");
   return `${departement}-${String(part(6, 4)).padStart(6, "0")}-${part(10, 1)}`;
 }
+
+// Whether the device may keep a text: a secret code looks otherwise, and so does a QR code in a keyboard's signs.
+export const mayBeKept = (text) => PUBLIC.test(text.trim());
 
 // The camera, where the browser itself reads QR codes: it is off as soon as one is read.
 export async function cameraReads() {

@@ -377,6 +377,7 @@ def test_a_name_is_asked_for_with_its_reason_where_the_tranche_does(agent, seria
     assert "Pour qui ?" in shown
     assert "10 pass, tous guichets ensemble" in shown
     assert "L'Europe paie une partie" in shown
+    assert "n'est écrit nulle part" not in shown, "it is sealed in the vault"
     assert "Pour qui ?" not in plain(agent.post("/remise", carnet=serial).text)
 
 

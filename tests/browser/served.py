@@ -347,7 +347,10 @@ def _fill_a_drawer(here: Served) -> None:
     """Have carnets enough at the CAF for a queue of people, and some of a tranche that counts persons."""
     now, year = here.instance.moment(CODE), timedelta(days=365)
     days = Calendar(*[now.day + year] * 6)
-    drawers = {"FILE": HandOutRules(), "NOMS": HandOutRules(limit_per_person=10)}
+    drawers = {
+        "FILE": HandOutRules(pic_share=60),
+        "NOMS": HandOutRules(limit_per_person=10),
+    }
     with here.instance.database.begin(CODE) as session:
         for number, (code, rules) in enumerate(drawers.items(), 4):
             asked = OpenTranche(

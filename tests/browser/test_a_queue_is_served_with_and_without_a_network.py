@@ -10,6 +10,8 @@ from sqlalchemy import func, select
 
 from app.demo.creuse import CODE
 from issuance.models import handed_out, voucher
+from issuance.orders import order_row
+from issuance.paper import printed_passes
 from issuance.serials import Serial
 from tests.browser.pages import fill_in, give, give_without_network, look_at
 from tests.browser.served import SOMEONE, Served
@@ -83,6 +85,20 @@ def silent(page: Page) -> Iterator[list[Route]]:
     page.route("**/remise", hold)
     yield held
     page.unroute("**/remise")
+
+
+def kept_in(page: Page) -> list[dict]:
+    """What the device keeps."""
+    kept: list[dict] = page.evaluate(
+        """() => new Promise((resolve) => {
+            const asked = indexedDB.open("passnum", 1);
+            asked.onsuccess = () => {
+                const all = asked.result.transaction("hand_outs").objectStore("hand_outs").getAll();
+                all.onsuccess = () => resolve(all.result);
+            };
+        })"""
+    )
+    return kept
 
 
 def keep_one(page: Page, site: Served) -> int:
@@ -202,6 +218,8 @@ def test_what_the_server_refuses_on_arrival_is_to_be_looked_at_until_it_is_read(
     review = page.locator("[data-say-review]")
     expect(review).to_contain_text(f"carnet {carnet}")
     expect(review).to_contain_text("Déjà remis")
+    [row] = kept_in(page)
+    assert sorted(row) == ["at", "carnet", "id", "told", "who"], "no answer of the person"
     page.reload()
     expect(review).to_be_visible()
     review.get_by_role("button").click()
@@ -258,21 +276,103 @@ def test_a_name_is_never_kept_in_the_device(page, desk, site):
 
     expect(page.locator("[data-say-named]")).to_be_visible()
     expect(page.locator("[name=surname]")).to_have_value(SOMEONE["surname"])
-    kept = page.evaluate(
-        """() => new Promise((resolve) => {
-            const asked = indexedDB.open("passnum", 1);
-            asked.onsuccess = () => {
-                const all = asked.result.transaction("hand_outs").objectStore("hand_outs").getAll();
-                all.onsuccess = () => resolve(all.result);
-            };
-        })"""
-    )
-    assert kept == []
+    assert kept_in(page) == []
 
 
-def test_no_qr_code_is_kept_in_the_device(page, desk, site):
+def token_of(site: Served, serial: str) -> str:
+    """What the QR code of a pass of the demonstration holds."""
+    with site.instance.database.begin(CODE, read_only=True) as session:
+        number = session.scalars(
+            select(voucher.c.order_number).where(voucher.c.serial == serial)
+        ).one()
+        order = order_row(session, number)
+    made = printed_passes(order, site.world.signer, site.world.host)
+    return next(one.url for one in made if str(one.serial) == serial)
+
+
+@pytest.fixture
+def elsewhere(visit) -> BrowserContext:
+    """A device at a desk whose carnets need no name and no public."""
+    return visit("msa")
+
+
+@pytest.fixture
+def simple(elsewhere) -> Page:
+    page = elsewhere.new_page()
+    page.goto("/23/remise")
+    return page
+
+
+def test_a_carnet_that_was_not_looked_at_is_not_given_where_it_may_need_a_name(
+    page, desk, site
+):
     carnet = site.next_in_line()
-    token = site.world.token(str(Serial(CODE, carnet, 4)))
+    fill_in(**ANSWERS)(page, site)
+    desk.set_offline(True)
+    page.locator("#carnet").fill(str(carnet))
+    page.locator("#carnet").press("Enter")
+    blind = page.locator("[data-say-blind]")
+    expect(blind).to_contain_text("ne donnez pas ce carnet")
+    page.locator("[name=give]").click()
+    expect(blind).to_be_visible()
+    expect(page.locator("#carnet")).to_have_value(str(carnet))
+    expect(page.locator(".verdict.kept")).to_have_count(0)
+    assert kept_in(page) == []
+    # The network is back: nothing is to be typed again.
+    desk.set_offline(False)
+    page.locator("[name=give]").click()
+    expect(page.locator(".verdict.yes")).to_contain_text(f"Carnet {carnet} remis")
+    assert out_of(site, carnet) == 5
+
+
+def test_the_public_that_was_answered_stays_when_the_network_leaves(page, desk, site):
+    look_at(site.reserved)(page, site)
+    fill_in(category="rsa")(page, site)
+    desk.set_offline(True)
+    page.locator("#carnet").press("Enter")
+    expect(page.locator("[data-say-alone]")).to_be_visible()
+    expect(page.locator("select[name=category]")).to_have_value("rsa")
+    page.locator("#carnet").fill("23-000001")
+    page.locator("#carnet").press("Enter")
+    expect(page.locator("[data-say-blind]")).to_be_visible()
+    expect(page.locator("select[name=category]")).to_have_count(0)
+    expect(page.locator("[name=category]")).to_have_value("rsa")
+
+
+@pytest.mark.parametrize("secret", ["code", "qr", "their pass"])
+def test_a_device_asks_for_the_cover_rather_than_keep_a_secret(
+    simple, elsewhere, site, secret
+):
+    carnet = site.carnet("MSA")
+    serial = str(Serial(CODE, carnet, 1))
+    texts = {
+        "code": site.code_of(serial),
+        "qr": token_of(site, serial).translate(FRENCH),
+        "their pass": "88100001",
+    }
+    fill_in(**ANSWERS, need="boost")(simple, site)
+    elsewhere.set_offline(True)
+    simple.locator("#carnet").fill(texts[secret])
+    simple.locator("[name=give]").click()
+    expect(simple.locator("[data-say-cover]")).to_contain_text("sur la couverture")
+    assert kept_in(simple) == []
+
+    simple.locator("#carnet").fill(f"23-{carnet:06d}")
+    simple.locator("[name=give]").click()
+
+    expect(simple.locator(".verdict.kept")).to_contain_text(f"23-{carnet:06d}")
+    [row] = kept_in(simple)
+    assert texts[secret] not in str(row)
+    assert "need" not in row["fields"]
+    elsewhere.set_offline(False)
+    expect(simple.locator("[data-say-sent]")).to_be_visible()
+    assert out_of(site, carnet) == 5
+
+
+def test_no_qr_code_is_kept_in_the_device(simple, elsewhere, site):
+    page, desk = simple, elsewhere
+    carnet = site.carnet("MSA")
+    token = token_of(site, str(Serial(CODE, carnet, 4)))
     fill_in(**ANSWERS)(page, site)
     desk.set_offline(True)
     page.locator("#carnet").focus()

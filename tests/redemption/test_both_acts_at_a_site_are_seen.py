@@ -14,7 +14,7 @@ from issuance.paper import printed_passes
 from issuance.transfers import Receive, Send, receive, send
 from ledger.identifiers import new_id
 from ledger.models import entry
-from redemption.both_acts import give_and_use, offer
+from redemption.both_acts import done_before, give_and_use, offer
 from redemption.counter import Device
 from redemption.hand_out import hand_out
 from redemption.replacing import ReplaceHandOut, replace_hand_out
@@ -222,3 +222,39 @@ def test_a_tranche_that_asks_more_of_the_person_takes_the_page_of_the_desk(sessi
     world = a_world(session, **asks)
     serials = an_order(session, world)
     assert offer(session, world.token(serials[0]), 1, ["CAF"], world.ring) is None
+
+
+def test_both_acts_at_a_workshop_of_yesterday_are_of_yesterday(session):
+    world, serials = a_library(session)
+    workshop = a_workshop(session)  # the day before LATER
+    asked, scan, (answer, verdict) = both(session, world, "MEDIA", serials[5], workshop)
+    assert (verdict.verdict, answer.facts["recorded_late"]) == ("accepted", True)
+    [row] = listed(session, "at-site")
+    assert row.given_on.isoformat() == "2020-02-03"
+    again, _ = give_and_use(
+        session,
+        asked,
+        scan,
+        device=Device("her", 1),
+        now=moment("2020-02-05"),
+        sealer=SEALER,
+        keyring=world.ring,
+    )
+    assert again.replayed
+
+
+def test_both_acts_are_refused_for_a_day_that_no_hand_out_can_be_of(session):
+    world, serials = a_library(session, late_days=0)
+    _, _, (answer, verdict) = both(session, world, "MEDIA", serials[5], a_workshop(session))
+    assert (answer.code, answer.facts["reason"]) == ("given_on_impossible", "too_old")
+    assert verdict is None
+
+
+def test_an_act_of_somebody_is_known_again_to_them_alone(session):
+    world, serials = a_library(session)
+    asked, *_ = both(session, world, "MEDIA", serials[5], a_workshop(session))
+    told = done_before(session, asked.id, by="her", serial=serials[5])
+    assert told == (serials[5], "MEDIA")
+    assert done_before(session, asked.id, by="him", serial=serials[5]) is None
+    assert done_before(session, asked.id, by="her", serial=serials[6]) is None
+    assert done_before(session, new_id(), by="her", serial=serials[5]) is None
