@@ -89,8 +89,15 @@ class Departement(Controller):
         with reading(request) as session:
             [quota] = quotas(session, tranche)
             despite = given(session, "despite-limit", code=tranche, most=LISTED)
+            unlinked = funds.esf_keeps_no_link(session, found.number)
         return page(
-            request, "tranche.html", t=found, dates=dates, quota=quota, despite=despite
+            request,
+            "tranche.html",
+            t=found,
+            dates=dates,
+            quota=quota,
+            despite=despite,
+            unlinked=unlinked,
         )
 
     @post("/tranches/{tranche:str}/export", opt={"door": Action.EXPORT})

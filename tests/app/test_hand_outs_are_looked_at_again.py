@@ -73,6 +73,7 @@ def test_the_page_of_a_tranche_says_who_the_passes_went_to_and_what_is_missing(h
 
     plain = words(manager.get("/tranches/T1").text)
     assert "promis" not in plain
+    assert "aucun lien entre un pass et une personne n'est gardé" in plain
     assert "Autres publics" in plain
 
 
