@@ -563,6 +563,8 @@ INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z")
 # Two acts under way at once may each have been decided before the other: a rule that was replaced
 # less than ten minutes before is still accepted.
 AT_ONCE = 600
+# How sure it is that a person belongs to a public.
+PROOFS = ("declared", "attested", "document_seen", "data_exchange")
 # Days after which a hand-out is not recorded any more, where its tranche says nothing.
 LATE_DAYS = 31
 MOST_RANKS = 20_000
@@ -686,6 +688,11 @@ def arranged(shares: list[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
     )
 
 
+def siren_in(siret: str | None) -> str | None:
+    """Return the organisation of a SIRET; nothing of what is none."""
+    return siret[:9] if siret and re.fullmatch("[0-9]{14}", siret) else None
+
+
 def time_zone(name: str) -> tzinfo | None:
     """Return a time zone; nothing where this machine knows none."""
     try:
@@ -725,6 +732,7 @@ class Replay:
         self.reserved: Counter[int] = Counter()
         self.disputes: Counter[int] = Counter()
         self.desks: dict[str, list[str]] = {}
+        self.siren_of: dict[str, str | None] = {}
         self.held: dict[str, set[int]] = defaultdict(set)
         self.transfers: dict[int, tuple[Order, str | None, str | None]] = {}
         self.sent: dict[int, set[int]] = {}
@@ -1118,6 +1126,7 @@ class Replay:
 
     def _on_desk_opened(self, e: Facts, f: Facts) -> None:
         self.desks[unique(f["code"], self.desks)] = f["programmes"]
+        self.siren_of[f["code"]] = siren_in(f.get("siret"))
 
     def _on_delivered(self, e: Facts, f: Facts) -> None:
         order, carnets = (
@@ -1219,6 +1228,9 @@ class Replay:
         ):
             raise Wrong("handed_out_late")
         self._list(f, f["serials"])
+        carnets = sorted({int(serial.split("-")[1]) for serial in f["serials"]})
+        if f["carnets"] != carnets or type(f["pic"]) is not bool or f["proof"] not in PROOFS:
+            raise Wrong("hands_out_oddly")
         self._given_then(e, f, order)
         self._be(e, f"stock/{book}", f"circulating/{book}", f["count"] * order.face)
 
@@ -1241,6 +1253,10 @@ class Replay:
             raise Wrong("no_limit_to_pass", found=despite)
         if at_site is not None:
             known(("site", at_site), self._dated)
+            own = self.siren_of[f["desk"]]
+            there = own is not None and own in self._seen_then(("siren", at_site))
+            if not there and rules.get("at_sites") is not True:
+                raise Wrong("gives_elsewhere", site=at_site)
 
     def _on_hand_out_replaced(self, e: Facts, f: Facts) -> None:
         """What is left of a hand-out ends, and as many passes of a new order take its place, handed out."""
@@ -1292,6 +1308,7 @@ class Replay:
         if not insee and postcode.startswith("20"):
             area = "2A" if postcode.startswith(("200", "201")) else "2B"
         self._set(("site", number), (insee, area))
+        self._set(("siren", number), siren_in(told["pivot"]))
 
     def _on_accredited(self, e: Facts, f: Facts) -> None:
         known(("site", f["site"]), self._dated), known(f["programme"], self.programmes)
@@ -2515,6 +2532,8 @@ SENTENCES = {
     "order_not_ready": ("remet des pass d'une commande inactive, périmée ou de spécimens", "hands out passes of an inactive, lapsed or specimen order"),
     "recorded_too_late": ("date du {on} une remise enregistrée le {today} : hors des jours admis", "dates a hand-out {on} that was recorded {today}: outside the days allowed"),
     "no_limit_to_pass": ("passe outre une limite par personne qui n'existe pas ({found})", "sets aside a limit per person that does not exist ({found})"),
+    "gives_elsewhere": ("remet des pass au lieu {site}, qui n'est pas de l'organisme du guichet, et la tranche ne le permet pas", "hands out passes at site {site}, which is not of the desk's organisation, and the tranche does not allow it"),
+    "hands_out_oddly": ("remet des pass sans dire les bons carnets, si c'est aux publics PIC, ou comment on le sait", "hands out passes without telling the right carnets, whether it is to PIC publics, or how that is known"),
     "handed_out_late": ("remet des pass après le dernier jour de remise", "hands out passes after the last day for it"),
     "site_twice": ("donne un second numéro à un lieu", "gives a site a second number"),
     "accredited_twice": ("habilite un lieu qui l'est déjà", "accredits a site that is accredited already"),

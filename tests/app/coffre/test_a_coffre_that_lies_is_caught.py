@@ -274,6 +274,22 @@ def hand_out_at_a_site_that_is_not_there(lines: list[Line]) -> None:
     lines[find(lines, "handed_out")]["facts"]["at_site"] = 99
 
 
+def hand_out_at_the_site_of_others(lines: list[Line]) -> None:
+    lines[find(lines, "handed_out")]["facts"]["at_site"] = 1
+
+
+def hand_out_other_carnets(lines: list[Line]) -> None:
+    lines[find(lines, "handed_out")]["facts"]["carnets"] = [1, 2]
+
+
+def hand_out_to_half_a_public(lines: list[Line]) -> None:
+    lines[find(lines, "handed_out")]["facts"]["pic"] = 1
+
+
+def hand_out_on_a_proof_of_no_kind(lines: list[Line]) -> None:
+    lines[find(lines, "handed_out")]["facts"]["proof"] = "rumour"
+
+
 def take_over_more_than_was_set_aside(lines: list[Line]) -> None:
     lines[find(lines, "order_taken_over")]["facts"]["reserved_cents"] = 500
 
@@ -541,6 +557,10 @@ LIES: dict[Callable[[list[Line]], None], str] = {
     say_late_of_a_hand_out_of_the_day: "hors des jours admis",
     date_a_hand_out_before_its_order_was_active: "hors des jours admis",
     set_aside_a_limit_that_is_not_there: "une limite par personne qui n'existe pas",
+    hand_out_at_the_site_of_others: "au lieu 1, qui n'est pas de l'organisme du guichet",
+    hand_out_other_carnets: "sans dire les bons carnets",
+    hand_out_to_half_a_public: "sans dire les bons carnets",
+    hand_out_on_a_proof_of_no_kind: "sans dire les bons carnets",
     hand_out_at_a_site_that_is_not_there: "que le journal ne connaît pas encore",
     use_on_a_day_without_workshop: "n'est pas d'un atelier",
     use_at_a_site_without_accreditation: "non habilité",
@@ -700,6 +720,27 @@ def test_keys_and_policy_that_the_journal_does_not_name_are_told(coffres, tmp_pa
 
 def another_key() -> bytes:
     return public_key(LOG, Ed25519PrivateKey.generate()).vkey.encode()
+
+
+def of_the_organisation_of_the_site(lines: list[Line]) -> None:
+    siret = lines[find(lines, "site_kept")]["facts"]["details"]["pivot"]
+    lines[find(lines, "desk_opened")]["facts"]["siret"] = siret
+
+
+def of_a_tranche_that_lets_any_desk(lines: list[Line]) -> None:
+    lines[find(lines, "tranche_opened")]["facts"]["hand_out"]["at_sites"] = True
+
+
+@pytest.mark.parametrize(
+    "made", [of_the_organisation_of_the_site, of_a_tranche_that_lets_any_desk]
+)
+def test_a_hand_out_at_a_site_where_it_is_allowed_is_not_doubted(coffres, tmp_path, made):
+    def at_the_site(lines: list[Line]) -> None:
+        made(lines)
+        hand_out_at_the_site_of_others(lines)
+
+    told = verified(lie(coffres, tmp_path, at_the_site))
+    assert "✗ L'écriture n° " not in told.out
 
 
 @pytest.mark.parametrize(
