@@ -591,6 +591,7 @@ MOVES = {
     "transfer_sent",
     "transfer_received",
     "stock_counted",
+    "attestation_filed",
     "misprints_voided",
     "voided",
     "proof_approved",
@@ -733,6 +734,8 @@ class Replay:
         self.disputes: Counter[int] = Counter()
         self.desks: dict[str, list[str]] = {}
         self.siren_of: dict[str, str | None] = {}
+        # What a desk gave on its word and no signed paper covers yet: the day of each hand-out.
+        self.unattested: dict[str, dict[str, str]] = defaultdict(dict)
         self.held: dict[str, set[int]] = defaultdict(set)
         self.transfers: dict[int, tuple[Order, str | None, str | None]] = {}
         self.sent: dict[int, set[int]] = {}
@@ -1233,6 +1236,27 @@ class Replay:
             raise Wrong("hands_out_oddly")
         self._given_then(e, f, order)
         self._be(e, f"stock/{book}", f"circulating/{book}", f["count"] * order.face)
+        if f["proof"] == "attested":
+            self.unattested[f["desk"]][e["id"]] = e["on"]
+
+    def _on_attestation_filed(self, e: Facts, f: Facts) -> None:
+        """A paper covers what its desk gave on its word on these days, and no paper before it."""
+        first, last = (date.fromisoformat(f[day]).isoformat() for day in ("from", "until"))
+        self._be(e, None, None, 0, ["attest", f["sha256"], 0])
+        waiting = self.unattested[known(f["desk"], self.desks)]
+        covered = sorted((on, one) for one, on in waiting.items() if first <= on <= last)
+        told = hashlib.sha256("".join(one + "\n" for _, one in covered).encode()).hexdigest()
+        if (
+            not covered
+            or (f["hand_outs"], f["hand_outs_sha256"]) != (len(covered), told)
+            or (f["from"], f["until"]) != (first, last)
+            or not re.fullmatch("[0-9a-f]{64}", f["sha256"])
+            or type(f["size"]) is not int
+            or f["size"] < 1
+        ):
+            raise Wrong("attests_other")
+        for _, one in covered:
+            del waiting[one]
 
     def _given_then(self, e: Facts, f: Facts, order: Order) -> None:
         """A hand-out is of today, or says that it was recorded late, within the days of its tranche."""
@@ -2534,6 +2558,7 @@ SENTENCES = {
     "no_limit_to_pass": ("passe outre une limite par personne qui n'existe pas ({found})", "sets aside a limit per person that does not exist ({found})"),
     "gives_elsewhere": ("remet des pass au lieu {site}, qui n'est pas de l'organisme du guichet, et la tranche ne le permet pas", "hands out passes at site {site}, which is not of the desk's organisation, and the tranche does not allow it"),
     "hands_out_oddly": ("remet des pass sans dire les bons carnets, si c'est aux publics PIC, ou comment on le sait", "hands out passes without telling the right carnets, whether it is to PIC publics, or how that is known"),
+    "attests_other": ("atteste d'autres remises que celles de ce guichet, sur sa parole, ces jours-là, et que rien n'attestait", "attests other hand-outs than those of this desk, on its word, on these days, that nothing attested"),
     "handed_out_late": ("remet des pass après le dernier jour de remise", "hands out passes after the last day for it"),
     "site_twice": ("donne un second numéro à un lieu", "gives a site a second number"),
     "accredited_twice": ("habilite un lieu qui l'est déjà", "accredits a site that is accredited already"),

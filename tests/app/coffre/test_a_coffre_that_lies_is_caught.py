@@ -290,6 +290,37 @@ def hand_out_on_a_proof_of_no_kind(lines: list[Line]) -> None:
     lines[find(lines, "handed_out")]["facts"]["proof"] = "rumour"
 
 
+def attest_more_than_was_given(lines: list[Line]) -> None:
+    lines[find(lines, "attestation_filed")]["facts"]["hand_outs"] += 1
+
+
+def attest_other_hand_outs(lines: list[Line]) -> None:
+    lines[find(lines, "attestation_filed")]["facts"]["hand_outs_sha256"] = "00" * 32
+
+
+def attest_for_another_desk(lines: list[Line]) -> None:
+    opened, filed = find(lines, "desk_opened"), find(lines, "attestation_filed")
+    other = again(lines[opened]) | {"facts": lines[opened]["facts"] | {"code": "AUTRE"}}
+    lines.insert(opened + 1, other)
+    lines[filed + 1]["facts"]["desk"] = "AUTRE"
+
+
+def attest_twice(lines: list[Line]) -> None:
+    at = find(lines, "attestation_filed")
+    other = again(lines[at]) | {"right": ["attest", "88" * 32, 0]}
+    other["facts"] = other["facts"] | {"sha256": "88" * 32}
+    lines.insert(at + 1, other)
+
+
+def attest_with_the_same_paper(lines: list[Line]) -> None:
+    at = find(lines, "attestation_filed")
+    lines.insert(at + 1, again(lines[at]))
+
+
+def attest_what_the_desk_saw_for_itself(lines: list[Line]) -> None:
+    lines[find(lines, "handed_out")]["facts"]["proof"] = "document_seen"
+
+
 def take_over_more_than_was_set_aside(lines: list[Line]) -> None:
     lines[find(lines, "order_taken_over")]["facts"]["reserved_cents"] = 500
 
@@ -561,6 +592,12 @@ LIES: dict[Callable[[list[Line]], None], str] = {
     hand_out_other_carnets: "sans dire les bons carnets",
     hand_out_to_half_a_public: "sans dire les bons carnets",
     hand_out_on_a_proof_of_no_kind: "sans dire les bons carnets",
+    attest_more_than_was_given: "atteste d'autres remises",
+    attest_other_hand_outs: "atteste d'autres remises",
+    attest_for_another_desk: "atteste d'autres remises",
+    attest_twice: "atteste d'autres remises",
+    attest_with_the_same_paper: "atteste d'autres remises",
+    attest_what_the_desk_saw_for_itself: "atteste d'autres remises",
     hand_out_at_a_site_that_is_not_there: "que le journal ne connaît pas encore",
     use_on_a_day_without_workshop: "n'est pas d'un atelier",
     use_at_a_site_without_accreditation: "non habilité",
