@@ -61,6 +61,13 @@ class NothingToAttest(Refusal):
     desk: str
 
 
+@dataclass(eq=False)
+class AttestationListChanged(Refusal):
+    """The desk's hand-outs of these days are not those of the list that was signed."""
+
+    code = "attestation_list_changed"
+
+
 class SignedPaper(NamedTuple):
     """A file as it is kept: its SHA-256 in hexadecimal, and how many bytes it has."""
 
@@ -69,13 +76,17 @@ class SignedPaper(NamedTuple):
 
 
 class FileAttestation(msgspec.Struct, frozen=True):
-    """A paper that a desk signed for its hand-outs from a day until another, both included."""
+    """A paper that a desk signed for its hand-outs from a day until another, both included.
+
+    `listed`, where it is told, is the hash of the hand-outs on the list that was signed.
+    """
 
     id: UUID
     desk: str
     from_day: date
     until_day: date
     paper: SignedPaper
+    listed: str | None = None
 
 
 class ToAttest(NamedTuple):
@@ -132,7 +143,8 @@ def file_attestation(
     """File a signed paper: it covers what the desk gave on its word on these days and no paper covers yet.
 
     Hand-outs under way at the desk come before.  Refused with `not_found`, `days_out_of_order` (a day
-    to come included), `attestation_filed_already`, `nothing_to_attest`.
+    to come included), `attestation_filed_already`, `nothing_to_attest`,
+    `attestation_list_changed`.
     """
     act = Act(request.id, "file_attestation", by, now)
 
@@ -159,6 +171,8 @@ def file_attestation(
         if not covered:
             raise NothingToAttest(request.desk)
         ids = [UUID(one) for one in covered]
+        if request.listed not in (None, hand_outs_hash(ids)):
+            raise AttestationListChanged
         facts = {
             "desk": request.desk,
             "from": request.from_day,

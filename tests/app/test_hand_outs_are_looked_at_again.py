@@ -230,3 +230,21 @@ def test_commands_hand_out_late_and_despite_a_limit_and_list_what_was(there):
     )
     for word in ("Goff", "GOFF", "1951"):
         assert word not in typed("hand-outs", "late", *there).out
+
+
+def test_commands_file_a_signed_paper_once_and_list_what_waits_for_one(there, tmp_path):
+    [waits] = typed("attestation", "list", "--format", "json", *there).json
+    assert (waits["desk"], waits["hand_outs"], waits["passes"]) == ("MEDIA", 1, 5)
+    paper = tmp_path / "signed.pdf"
+    filing = ["attestation", "file", paper, "--desk", "MEDIA"]
+    days = ["--from", NOW.day - DAY, "--until", NOW.day]
+    paper.write_bytes(b"")
+    assert typed(*filing, *days, *there).refusal == "attestation_unreadable"
+    paper.write_bytes(b"%PDF signed")
+    told = typed(*filing, *days, *there)
+    assert told.code == 0, told
+    assert "1 remises couvertes. Gardez l'original" in told.out
+    assert typed(*filing, *days, *there).refusal == "attestation_filed_already"
+    assert typed("attestation", "list", "--format", "json", *there).json == []
+    [line] = typed("attestation", "list", "--filed", "--format", "json", *there).json
+    assert (line["desk"], line["hand_outs"]) == ("MEDIA", 1)

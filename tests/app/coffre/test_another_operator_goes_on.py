@@ -622,7 +622,14 @@ def test_a_told_row_that_no_entry_tells_is_refused(move, empty, tmp_path):
         ("programme", with_field(row("programme", "name"), "x"), ImportDiffers),
         ("convention", with_field(row("convention", "cap_cents"), 1), ImportDiffers),
         ("share", with_field(row("share", "weight"), 7), ImportDiffers),
-        ("voucher_order", with_field(row("voucher_order", "printed_use_by"), "2020-11-30"), ImportDiffers),
+        ("attested", dropped, ImportDiffers),
+        ("attestation", with_field(row("attestation", "sha256"), "00" * 32), ImportDiffers),
+        # The last order is not one that was taken over: no entry tells what is printed on it.
+        (
+            "voucher_order",
+            lambda rows: [*with_field(row("voucher_order", "printed_use_by"), "2020-11-29")(rows[:-1]), rows[-1]],
+            ImportDiffers,
+        ),
         ("foreign_carnet", with_field(row("foreign_carnet", "label"), "C-8"), ImportDiffers),
         ("foreign_carnet", with_field(row("foreign_carnet", "found_by"), "C8"), ImportDiffers),
         ("foreign_carnet", with_field(row("foreign_carnet", "operator"), "autre"), ImportDiffers),
