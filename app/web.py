@@ -21,6 +21,7 @@ from app.instance import Instance
 from app.key_set import KeySet
 from app.mediators import Mediators
 from app.pages.answers import for_people
+from app.pages.attestations import Attestations
 from app.pages.departement import Departement
 from app.pages.doors import Account, Doors
 from app.pages.identities import Identities, OidcDoor
@@ -90,6 +91,7 @@ def create_app(instance: Instance) -> Litestar:
             StockRoom,
             Transfers,
             StockCounts,
+            Attestations,
             Replacement,
             Mediator,
             static_files(),

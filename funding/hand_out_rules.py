@@ -18,7 +18,7 @@ class HandOutRules(msgspec.Struct, frozen=True):
     `limit_per_person`: how many passes of this tranche one person may get, over all desks.
     `pic_share`: the part of the passes, in percent, that is for publics of the PIC.
     `holders_named`: each hand-out says whom it is to, for the vault; European money (ESF) asks
-    it, and without such money or a limit nothing allows to (DOMAIN §4.6).
+    it, and without such money nothing allows to (DOMAIN §4.6): a limit needs a mark, no name.
     `at_sites`: desks of any organisation may hand out at the counter of an accredited site.
     """
 

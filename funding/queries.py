@@ -401,3 +401,10 @@ def payers(session: Session, number: int) -> list[Payer]:
     found = {code: Payer(name, Funder(funder), since) for code, name, funder, since in rows}
     shares = [Share(code, payer.funder, 1) for code, payer in found.items()]
     return [found[s.convention] for s in arrange(shares)]
+
+
+def esf_keeps_no_link(session: Session, number: int) -> bool:
+    """Tell whether the European Social Fund pays a tranche that keeps nothing of whom a pass was for."""
+    asked = select(tranche.c.holders_named).where(tranche.c.number == number)
+    by_esf = any(payer.funder.is_esf for payer in payers(session, number))
+    return by_esf and not session.scalars(asked).one()

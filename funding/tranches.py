@@ -335,9 +335,8 @@ def _check_limits(request: OpenTranche) -> None:
 
 
 def _check_names(rules: HandOutRules, shares: tuple[Share, ...]) -> None:
-    """Raise `TrancheImpossible` where names would be asked for without anything that allows to."""
-    asked = any(share.funder.is_esf and share.weight for share in shares)
-    if rules.holders_named and not asked and rules.limit_per_person is None:
+    """Raise `TrancheImpossible` where names would be kept without anything that allows to: a limit needs none."""
+    if rules.holders_named and not any(s.funder.is_esf and s.weight for s in shares):
         raise TrancheImpossible("holders_named")
 
 

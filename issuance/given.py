@@ -1,17 +1,17 @@
 """Reading hand-outs that somebody looks at again: given despite a limit, recorded late, given at a site."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from funding.models import tranche
 from issuance.models import hand_out
 
-Looked = Literal["despite-limit", "late", "at-site"]
+Looked = Literal["at-site", "late", "despite-limit"]
 
 
 class Given(NamedTuple):
@@ -37,9 +37,17 @@ _CHOSEN = {
 
 
 def given(
-    session: Session, looked: Looked, *, code: str | None = None, most: int | None = None
+    session: Session,
+    looked: Looked,
+    *,
+    code: str | None = None,
+    programmes: Collection[str] | None = None,
+    most: int | None = None,
 ) -> Sequence[Given]:
-    """Return the hand-outs of a kind, of one tranche or of all, the newest day first, so many at `most`."""
+    """Return the hand-outs of a kind, the newest day first, so many at `most`.
+
+    Of all tranches, of one by its `code`, or of those of some programmes alone.
+    """
     chosen = (
         select(
             hand_out.c.entry_id,
@@ -60,4 +68,20 @@ def given(
     )
     if code is not None:
         chosen = chosen.where(tranche.c.code == code)
+    if programmes is not None:
+        chosen = chosen.where(tranche.c.programme.in_(programmes))
     return [Given._make(row) for row in session.execute(chosen)]
+
+
+def how_many(
+    session: Session, looked: Looked, *, programmes: Collection[str] | None = None
+) -> int:
+    """Return how many hand-outs of a kind there are, of all tranches or of some programmes alone."""
+    chosen = (
+        select(func.count())
+        .join_from(hand_out, tranche, tranche.c.number == hand_out.c.tranche)
+        .where(_CHOSEN[looked])
+    )
+    if programmes is not None:
+        chosen = chosen.where(tranche.c.programme.in_(programmes))
+    return session.scalars(chosen).one()

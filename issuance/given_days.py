@@ -59,8 +59,8 @@ def when_given(
         return When(now.day, now.at)
     if claimed > now.at:
         return When(now.day, now.at, None if claimed <= now.at + AHEAD else "ahead")
-    at = claimed.astimezone(UTC)
     try:
+        at = claimed.astimezone(UTC)
         on = _possible(session, Moment(at, now.zone).day, order, rules, now)
     except (GivenOnImpossible, OverflowError):
         return When(now.day, now.at, "behind")

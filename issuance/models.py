@@ -248,6 +248,28 @@ hand_out = table(
     Index("ix_hand_out_tranche", "tranche"),
 )
 
+# A paper that a desk signed for its hand-outs, by the hash of its file, and the hand-outs it covers.
+attestation = table(
+    "attestation",
+    Column("entry_id", Identifier, ForeignKey("entry.id"), primary_key=True),
+    Column("desk", Words, ForeignKey("desk.code"), nullable=False),
+    Column("from_day", Day, nullable=False),
+    Column("until_day", Day, nullable=False),
+    Column("sha256", Words, nullable=False),
+)
+
+attested = table(
+    "attested",
+    Column("hand_out", Identifier, ForeignKey("hand_out.entry_id"), primary_key=True),
+    Column(
+        "entry_id",
+        Identifier,
+        ForeignKey("attestation.entry_id"),
+        nullable=False,
+        index=True,
+    ),
+)
+
 # The vault: what is known of people, apart from the journal. A person is a random number and a
 # key of their own, sealed by the master key; destroying the key is how a person is erased, and a
 # trigger keeps it destroyed.

@@ -23,6 +23,8 @@ from redemption.models import kept_scan
 from redemption.sites import site_row
 from redemption.uses import redeemed, use_facts
 
+# The fields that requests did not have at first.
+TOLD_LATER = ("given_on", "holder", "despite_limit", "at_site", "given_at")
 # Without a master key, a hand-out that tells nothing of the person goes through.
 NO_KEY = Sealer()
 
@@ -56,10 +58,19 @@ def hand_out(
             raise NotAtThisSite(site.name)
         _decide_waiting(session, act, request, order.number, serials)
 
-    # The journal keeps a hash of what was asked for ever: nothing that the vault may have to
-    # forget goes into it, or a few guesses would bring it back.
-    asked = msgspec.structs.replace(request, category=None, need=None, holder=None)
-    return perform(session, act, asked, done)
+    return perform(session, act, _hashed(request), done)
+
+
+def _hashed(request: HandOut) -> HandOut:
+    """Return what is hashed of a request, for its retries to be known by.
+
+    The journal keeps the hash for ever: nothing that the vault may have to forget goes into it,
+    or a few guesses would bring it back.  What came later to requests is left out where it is not
+    told: a hand-out whose answer was lost over an update is still the same one.
+    """
+    untold = [name for name in TOLD_LATER if getattr(request, name) is None]
+    left_out = dict.fromkeys([*untold, "holder"], msgspec.UNSET)
+    return msgspec.structs.replace(request, category=None, need=None, **left_out)
 
 
 def gives_at(

@@ -4,15 +4,17 @@ Nothing forbids it (in the Creuse a library hands out and teaches), so it is not
 pays must see it, since an organisation that gives passes to itself would look like this.
 """
 
-from typing import NamedTuple
-from uuid import UUID
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
-from sqlalchemy import case, exists, func, select
+from sqlalchemy import ColumnElement, and_, exists, func, literal_column, select
 from sqlalchemy.orm import Session
 
+from funding.models import tranche
 from issuance.models import desk, hand_out, handed_out
-from issuance.queries import first_hand_out
+from issuance.queries import REPLACEMENT
 from issuance.siret import siren
+from ledger.bulk import is_postgres
 from ledger.models import account, entry
 from redemption.models import site
 
@@ -33,16 +35,19 @@ class SameOrganisation(NamedTuple):
     percent: int
 
 
-def same_organisation(session: Session) -> list[SameOrganisation]:
+def same_organisation(
+    session: Session, *, programmes: Collection[str] | None = None
+) -> list[SameOrganisation]:
     """Return the pairs that have a use, most passes first; uses that were undone are left out.
 
-    Counts the uses at the sites of these pairs, so it takes longer as they grow.
+    Of all passes, or of those of some programmes alone.  Counts the uses at the sites of these
+    pairs, so it takes longer as they grow.
     """
     pairs = _pairs(session)
     sites = {number for _, number, _ in pairs}
     if not sites:
         return []
-    used = _used(session, sites)
+    used = _used(session, sites, programmes)
     whole: dict[int, int] = {}
     for (_, number), (passes, _) in used.items():
         whole[number] = whole.get(number, 0) + passes
@@ -75,22 +80,27 @@ def _pairs(session: Session) -> dict[tuple[str, int, str], str]:
     }
 
 
-def _used(session: Session, sites: set[int]) -> dict[tuple[str, int], tuple[int, int]]:
+def _used(
+    session: Session, sites: set[int], programmes: Collection[str] | None
+) -> dict[tuple[str, int], tuple[int, int]]:
     """Return passes and cents used, net, by the desk that gave them and by site."""
-    undone = entry.alias()
-    # What replaced lost paper goes by the first hand-out, which is looked up: there are few.
-    by_replacement = case((hand_out.c.entry_id.is_(None), handed_out.c.entry_id))
-    rows = session.execute(
-        select(
-            hand_out.c.desk,
-            by_replacement,
-            account.c.party,
-            func.count(),
-            func.sum(entry.c.amount_cents),
-        )
+    undone, again, first = entry.alias(), entry.alias("again"), hand_out.alias()
+    # What replaced lost paper is no hand-out, and goes by the one it tells.
+    code = func.coalesce(hand_out.c.desk, first.c.desk)
+    chosen = (
+        select(code, account.c.party, func.count(), func.sum(entry.c.amount_cents))
         .join_from(entry, account, account.c.id == entry.c.debit_id)
         .join(handed_out, handed_out.c.serial == entry.c.subject)
         .outerjoin(hand_out, hand_out.c.entry_id == handed_out.c.entry_id)
+        .outerjoin(
+            again,
+            and_(
+                hand_out.c.entry_id.is_(None),
+                again.c.id == handed_out.c.entry_id,
+                again.c.kind == REPLACEMENT,
+            ),
+        )
+        .outerjoin(first, first.c.entry_id == _told_hand_out(session))
         .where(
             entry.c.kind == "redeemed",
             account.c.kind == "due",
@@ -101,17 +111,22 @@ def _used(session: Session, sites: set[int]) -> dict[tuple[str, int], tuple[int,
                 undone.c.turn == entry.c.turn,
             ),
         )
-        .group_by(hand_out.c.desk, by_replacement, account.c.party)
-    ).all()
-    used: dict[tuple[str, int], tuple[int, int]] = {}
-    for code, replacement, number, passes, cents in rows:
-        of = (code or _first_desk(session, replacement), int(number))
-        before = used.get(of, (0, 0))
-        used[of] = (before[0] + int(passes), before[1] + int(cents))
-    return used
+        .group_by(code, account.c.party)
+    )
+    if programmes is not None:
+        of = select(tranche.c.number).where(tranche.c.programme.in_(programmes))
+        books = [str(number) for number in session.scalars(of)]
+        chosen = chosen.where(account.c.book.in_(books))
+    return {
+        (given_by, int(number)): (int(passes), int(cents))
+        for given_by, number, passes, cents in session.execute(chosen)
+    }
 
 
-def _first_desk(session: Session, replacement: UUID) -> str:
-    first = first_hand_out(session, replacement)
-    found = select(hand_out.c.desk).where(hand_out.c.entry_id == first)
-    return str(session.scalars(found).one())
+def _told_hand_out(session: Session) -> ColumnElement[Any]:
+    """Return what the entry `again` of a replacement tells: the hand-out it goes back to."""
+    if is_postgres(session):
+        told = "CAST(CAST(convert_from(again.body, 'UTF8') AS json)->'facts'->>'hand_out' AS uuid)"
+    else:
+        told = "json_extract(CAST(again.body AS TEXT), '$.facts.hand_out')"
+    return literal_column(told)

@@ -21,6 +21,7 @@ from funding import queries
 from funding import tranches as tranches_
 from funding.allocation import Funder
 from funding.hand_out_rules import HandOutRules
+from funding.queries import esf_keeps_no_link
 from funding.tranches import AmendCalendar, Calendar, ChangeShares, OpenTranche
 from ledger.identifiers import new_id
 from redemption.sites import open_tranche
@@ -308,6 +309,14 @@ def open_tranche_(place: Place, code: str, **options: Any) -> None:
         code=code,
         sum_cents=request.envelope_cents,
     )
+    with place.begin(read_only=True) as session:
+        unlinked = esf_keeps_no_link(session, request.number)
+    if unlinked:
+        click.echo(
+            _(
+                "L'Europe (FSE) paie une partie de ces pass, mais aucun lien entre un pass et une personne n'est gardé."
+            )
+        )
 
 
 @tranche.command("extend", help=_("Enregistre un avenant : un autre calendrier."))

@@ -22,6 +22,7 @@ WORDS = {
         "needs": ("needs",),
         "paper": ("order", "desk", "hand-out"),
         "hand_outs": ("quota", "hand-outs", "report"),
+        "attestations": ("attestation",),
         "stock": ("stock", "transfer", "count"),
         "printing": ("print",),
         "replacing": ("replace",),

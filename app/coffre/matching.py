@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from types import SimpleNamespace
 from typing import Any, cast
+from uuid import UUID
 
 import msgspec
 from sqlalchemy import Table, or_, select
@@ -20,9 +21,10 @@ from app.coffre import figures, verify
 from app.coffre.refusals import ImportDiffers
 from app.coffre.tables import plain
 from funding.hand_out_rules import HandOutRules
+from issuance.attestations import hand_outs_hash
 from issuance.foreign import bare
 from issuance.foreign_carnets import labels_hash
-from issuance.models import foreign_carnet
+from issuance.models import attested, foreign_carnet, hand_out
 from issuance.siret import is_siret
 from ledger import canonical
 from ledger.columns import metadata
@@ -62,10 +64,12 @@ TOLD_AGAIN: dict[str, tuple[str, ...]] = {
     "activation": ("order_number",),
     "transfer": ("number",),
     "proof_approval": ("order_number", "kind", "turn"),
+    "attestation": ("entry_id",),
 }
 # Of these only the kind of the entry is looked at here: the audit derives the rest.
 OF_KIND = {
     "hand_out": ("handed_out",),
+    "attested": ("attestation_filed",),
     "delivery": ("delivered", "transfer_received"),
     "departure": ("transfer_sent", "transfer_received"),
     "handed_out": (
@@ -92,6 +96,7 @@ def compare_rows(session: Session) -> None:
     for name, key in TOLD_AGAIN.items():
         _compare_table(session, metadata.tables[name], key, told.rows[name])
     _compare_covers(session, told.covers)
+    _compare_attested(session, told.attested)
     for name, expected in OF_KIND.items():
         table = metadata.tables[name]
         odd = (
@@ -114,6 +119,23 @@ def _compare_covers(session: Session, expected: dict[int, tuple[str, str]]) -> N
     told = {(of, operator): labels_hash(labels) for (of, operator), labels in found.items()}
     if told != {(of, operator): digest for of, (operator, digest) in expected.items()}:
         raise ImportDiffers("tables/foreign_carnet.jsonl")
+
+
+def _compare_attested(session: Session, expected: dict[str, tuple[int, str]]) -> None:
+    """Raise `ImportDiffers` unless each attestation covers the hand-outs that its entry tells by their hash."""
+    found = defaultdict(list)
+    for one, by, on in session.execute(
+        select(attested.c.hand_out, attested.c.entry_id, hand_out.c.given_on).join(
+            hand_out, hand_out.c.entry_id == attested.c.hand_out
+        )
+    ):
+        found[str(by)].append((on, str(one)))
+    told = {
+        by: (len(rows), hand_outs_hash([UUID(one) for _, one in sorted(rows)]))
+        for by, rows in found.items()
+    }
+    if told != expected:
+        raise ImportDiffers("tables/attested.jsonl")
 
 
 def compare_figures(session: Session, coffre: verify.Coffre, now: Moment) -> None:
@@ -162,6 +184,7 @@ class _Told:
         self._versions: Counter[Key] = Counter()
         self._numbers: dict[str, int] = {}
         self.covers: dict[int, tuple[str, str]] = {}
+        self.attested: dict[str, tuple[int, str]] = {}
 
     def _add(self, table: str, key: Key, made_by: Row, **row: Any) -> None:  # noqa: ANN401
         self.rows[table][key] = row | made_by
@@ -332,6 +355,12 @@ class _Told:
         told = {name: f[name] for name in names} | lists
         self._add("proof_approval", (f["order"], f["kind"], turn), by, **told)
 
+    def _attestation_filed(self, f: Row, by: Row, _day: str) -> None:
+        told = {"desk": f["desk"], "from_day": f["from"], "until_day": f["until"]}
+        key = (by["entry_id"],)
+        self._add("attestation", key, by, sha256=f["sha256"], **told)
+        self.attested[by["entry_id"]] = (f["hand_outs"], f["hand_outs_sha256"])
+
     def _transfer_sent(self, f: Row, by: Row, _day: str) -> None:
         told = {"from_desk": f["from"], "to_desk": f["to"], "carnets": f["count"]}
         self._add("transfer", (f["transfer"],), by, order_number=f["order"], **told)
@@ -346,5 +375,5 @@ _KINDS = {
     "tranche_opened", "calendar_amended", "shares_changed", "desk_opened", "site_kept", "accredited",
     "accreditation_ended", "workshop_opened", "keys_made", "log_key_made", "log_key_ended", "policy_set",
     "order_placed", "order_activated", "hand_out_replaced", "order_taken_over", "order_cancelled",
-    "proof_approved", "transfer_sent", "misprints_voided",
+    "proof_approved", "transfer_sent", "misprints_voided", "attestation_filed",
 }  # fmt: skip

@@ -64,6 +64,8 @@ TOLD: dict[str, tuple[str, ...]] = {
     "departure": (),
     "handed_out": (),
     "hand_out": (),
+    "attestation": (),
+    "attested": (),
     "kept_scan": (),
     "dispute": (),
 }

@@ -563,6 +563,8 @@ INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z")
 # Two acts under way at once may each have been decided before the other: a rule that was replaced
 # less than ten minutes before is still accepted.
 AT_ONCE = 600
+# How sure it is that a person belongs to a public.
+PROOFS = ("declared", "attested", "document_seen", "data_exchange")
 # Days after which a hand-out is not recorded any more, where its tranche says nothing.
 LATE_DAYS = 31
 MOST_RANKS = 20_000
@@ -589,6 +591,7 @@ MOVES = {
     "transfer_sent",
     "transfer_received",
     "stock_counted",
+    "attestation_filed",
     "misprints_voided",
     "voided",
     "proof_approved",
@@ -688,6 +691,11 @@ def arranged(shares: list[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
     )
 
 
+def siren_in(siret: str | None) -> str | None:
+    """Return the organisation of a SIRET; nothing of what is none."""
+    return siret[:9] if siret and re.fullmatch("[0-9]{14}", siret) else None
+
+
 def time_zone(name: str) -> tzinfo | None:
     """Return a time zone; nothing where this machine knows none."""
     try:
@@ -727,6 +735,9 @@ class Replay:
         self.reserved: Counter[int] = Counter()
         self.disputes: Counter[int] = Counter()
         self.desks: dict[str, list[str]] = {}
+        self.siren_of: dict[str, str | None] = {}
+        # What a desk gave on its word and no signed paper covers yet: the day of each hand-out.
+        self.unattested: dict[str, dict[str, str]] = defaultdict(dict)
         self.held: dict[str, set[int]] = defaultdict(set)
         self.transfers: dict[int, tuple[Order, str | None, str | None]] = {}
         self.sent: dict[int, set[int]] = {}
@@ -1135,6 +1146,7 @@ class Replay:
 
     def _on_desk_opened(self, e: Facts, f: Facts) -> None:
         self.desks[unique(f["code"], self.desks)] = f["programmes"]
+        self.siren_of[f["code"]] = siren_in(f.get("siret"))
 
     def _on_delivered(self, e: Facts, f: Facts) -> None:
         order, carnets = (
@@ -1236,8 +1248,32 @@ class Replay:
         ):
             raise Wrong("handed_out_late")
         self._list(f, f["serials"])
+        carnets = sorted({int(serial.split("-")[1]) for serial in f["serials"]})
+        if f["carnets"] != carnets or type(f["pic"]) is not bool or f["proof"] not in PROOFS:
+            raise Wrong("hands_out_oddly")
         self._given_then(e, f, order)
         self._be(e, f"stock/{book}", f"circulating/{book}", f["count"] * order.face)
+        if f["proof"] == "attested":
+            self.unattested[f["desk"]][e["id"]] = e["on"]
+
+    def _on_attestation_filed(self, e: Facts, f: Facts) -> None:
+        """A paper covers what its desk gave on its word on these days, and no paper before it."""
+        first, last = (date.fromisoformat(f[day]).isoformat() for day in ("from", "until"))
+        self._be(e, None, None, 0, ["attest", f["sha256"], 0])
+        waiting = self.unattested[known(f["desk"], self.desks)]
+        covered = sorted((on, one) for one, on in waiting.items() if first <= on <= last)
+        told = hashlib.sha256("".join(one + "\n" for _, one in covered).encode()).hexdigest()
+        if (
+            not covered
+            or (f["hand_outs"], f["hand_outs_sha256"]) != (len(covered), told)
+            or (f["from"], f["until"]) != (first, last)
+            or not re.fullmatch("[0-9a-f]{64}", f["sha256"])
+            or type(f["size"]) is not int
+            or f["size"] < 1
+        ):
+            raise Wrong("attests_other")
+        for _, one in covered:
+            del waiting[one]
 
     def _given_then(self, e: Facts, f: Facts, order: Order) -> None:
         """A hand-out is of today, or says that it was recorded late, within the days of its tranche."""
@@ -1258,6 +1294,10 @@ class Replay:
             raise Wrong("no_limit_to_pass", found=despite)
         if at_site is not None:
             known(("site", at_site), self._dated)
+            own = self.siren_of[f["desk"]]
+            there = own is not None and own in self._seen_then(("siren", at_site))
+            if not there and rules.get("at_sites") is not True:
+                raise Wrong("gives_elsewhere", site=at_site)
 
     def _on_hand_out_replaced(self, e: Facts, f: Facts) -> None:
         """What is left of a hand-out ends, and as many passes of a new order take its place, handed out."""
@@ -1310,6 +1350,7 @@ class Replay:
         if not insee and postcode.startswith("20"):
             area = "2A" if postcode.startswith(("200", "201")) else "2B"
         self._set(("site", number), (insee, area))
+        self._set(("siren", number), siren_in(told["pivot"]))
 
     def _on_accredited(self, e: Facts, f: Facts) -> None:
         known(("site", f["site"]), self._dated), known(f["programme"], self.programmes)
@@ -2543,6 +2584,9 @@ SENTENCES = {
     "order_not_ready": ("remet des pass d'une commande inactive, périmée ou de spécimens", "hands out passes of an inactive, lapsed or specimen order"),
     "recorded_too_late": ("date du {on} une remise enregistrée le {today} : hors des jours admis", "dates a hand-out {on} that was recorded {today}: outside the days allowed"),
     "no_limit_to_pass": ("passe outre une limite par personne qui n'existe pas ({found})", "sets aside a limit per person that does not exist ({found})"),
+    "gives_elsewhere": ("remet des pass au lieu {site}, qui n'est pas de l'organisme du guichet, et la tranche ne le permet pas", "hands out passes at site {site}, which is not of the desk's organisation, and the tranche does not allow it"),
+    "hands_out_oddly": ("remet des pass sans dire les bons carnets, si c'est aux publics PIC, ou comment on le sait", "hands out passes without telling the right carnets, whether it is to PIC publics, or how that is known"),
+    "attests_other": ("atteste d'autres remises que celles de ce guichet, sur sa parole, ces jours-là, et que rien n'attestait", "attests other hand-outs than those of this desk, on its word, on these days, that nothing attested"),
     "handed_out_late": ("remet des pass après le dernier jour de remise", "hands out passes after the last day for it"),
     "site_twice": ("donne un second numéro à un lieu", "gives a site a second number"),
     "accredited_twice": ("habilite un lieu qui l'est déjà", "accredits a site that is accredited already"),

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import quote
 
 from litestar import Controller, Response, get, post
@@ -33,7 +33,7 @@ from funding import queries as funds
 from funding.operations import NotFound
 from funding.tranches import Calendar
 from issuance.at_desks import Lot, lots_at
-from issuance.given import given
+from issuance.given import Looked, given, how_many
 from issuance.queries import not_active
 from issuance.quotas import quotas
 from ledger.moments import Moment
@@ -44,6 +44,7 @@ from redemption.sites import FOR_EVER, listed_accreditations, listed_sites
 SOON = timedelta(days=30)
 # What a page lists of something that may be long; commands list all of it.
 LISTED = 20
+LOOKED_AT = 50
 SiteLine = Row[int, str, str | None, str, str, str]
 SITE_TITLES = ("number", "id", "siret", "name", "commune", "postcode")
 
@@ -99,8 +100,15 @@ class Departement(Controller):
         with reading(request) as session:
             [quota] = quotas(session, tranche)
             despite = given(session, "despite-limit", code=tranche, most=LISTED)
+            unlinked = funds.esf_keeps_no_link(session, found.number)
         return page(
-            request, "tranche.html", t=found, dates=dates, quota=quota, despite=despite
+            request,
+            "tranche.html",
+            t=found,
+            dates=dates,
+            quota=quota,
+            despite=despite,
+            unlinked=unlinked,
         )
 
     @post("/tranches/{tranche:str}/export", opt={"door": Action.EXPORT})
@@ -138,10 +146,20 @@ class Departement(Controller):
 
     @get("/lieux/meme-organisme", opt={"door": Action.SEE_SITES}, sync_to_thread=True)
     def same_organisation(self, request: Asked) -> Response[str]:
-        """List the passes used at a site of the organisation whose desk gave them."""
+        """List what is allowed and yet looked at: own passes used at own sites, hand-outs out of the ordinary."""
+        seen = visitor_of(request).programmes(Action.SEE_SITES)
         with reading(request) as session:
-            found = same_organisation(session)
-        return page(request, "sites_same.html", found=found)
+            found = same_organisation(session, programmes=seen)
+            looked = [
+                (
+                    kind,
+                    how_many(session, kind, programmes=seen),
+                    given(session, kind, programmes=seen, most=LOOKED_AT),
+                )
+                for kind in get_args(Looked)
+            ]
+            names = {row[0]: row[3] for row in listed_sites(session)}
+        return page(request, "sites_same.html", found=found, looked=looked, names=names)
 
     @post("/lieux/export", opt={"door": Action.EXPORT})
     async def export_sites(self, request: Asked) -> Response[str]:

@@ -84,6 +84,11 @@ class Visitor(NamedTuple):
             for held in self.roles
         )
 
+    def programmes(self, action: Action) -> frozenset[str] | None:
+        """The programmes on which an action is allowed; None where it is on all of them."""
+        found = {held.programme for held in self.roles if action in MAY[held.role]}
+        return None if None in found else frozenset(p for p in found if p is not None)
+
     @property
     def desks(self) -> list[str]:
         """The desks this person hands out at."""

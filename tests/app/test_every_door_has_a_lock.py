@@ -121,6 +121,8 @@ DOORS: dict[tuple[str, str], Any] = {
     ("POST", "/{departement:str}/personnes/lettre"): INVITERS,
     ("POST", "/{departement:str}/personnes/fin"): INVITERS,
     ("GET", "/{departement:str}/rappels"): GIVERS,
+    ("GET", "/{departement:str}/attestations"): READERS | GIVERS,
+    ("POST", "/{departement:str}/attestations"): GIVERS,
     ("GET", "/{departement:str}/stock"): READERS | GIVERS,
     ("GET", "/{departement:str}/stock/comptage"): GIVERS | {M},
     ("POST", "/{departement:str}/stock/comptage"): GIVERS | {M},

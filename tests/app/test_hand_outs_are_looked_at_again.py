@@ -8,6 +8,7 @@ import pytest
 from app.people.roles import Role
 from funding.hand_out_rules import HandOutRules
 from funding.models import tranche as tranches
+from funding.operations import StartProgramme, start_programme
 from funding.tranches import Calendar, OpenTranche
 from issuance.desks import Deliver, OpenDesk, deliver, open_desk
 from issuance.given import given as listed
@@ -21,7 +22,7 @@ from redemption.hand_out import hand_out
 from redemption.sites import open_tranche
 from tests.app.running import typed
 from tests.app.test_pages_say_what_to_do_next import words
-from tests.app.visiting import engine_house, house
+from tests.app.visiting import Person, engine_house, house
 from tests.builders import (
     CALENDAR,
     MASTER_KEY,
@@ -41,6 +42,14 @@ __all__ = ["engine_house", "house"]
 SHE = Holder("Le Goff", "Anne", date(1951, 3, 4))
 NOW = Moment(datetime.now(UTC), PARIS)
 DAY = timedelta(days=1)
+
+
+def stranger(house) -> Person:
+    """Return a manager of another programme than that of every pass here."""
+    with house.database.begin("23") as session:
+        starting = StartProgramme(new_id(), "aliso", "Aliso")
+        start_programme(session, starting, by="test", now=house.now)
+    return house.person(Role.MANAGER, programme="aliso")
 
 
 def test_the_page_of_a_tranche_says_who_the_passes_went_to_and_what_is_missing(house):
@@ -73,6 +82,7 @@ def test_the_page_of_a_tranche_says_who_the_passes_went_to_and_what_is_missing(h
 
     plain = words(manager.get("/tranches/T1").text)
     assert "promis" not in plain
+    assert "aucun lien entre un pass et une personne n'est gardé" in plain
     assert "Autres publics" in plain
 
 
@@ -97,6 +107,31 @@ def test_what_an_organisation_gave_and_took_is_on_a_page(house):
     said = words(reader.get("/lieux/meme-organisme").text)
     assert "Médiathèque 1 SIREN 999000011 MEDIA 1 sur" in said
     assert 'href="/23/lieux/meme-organisme"' in reader.get("/lieux").text
+    others = house.entered(stranger(house))
+    unseen = words(others.get("/lieux/meme-organisme").text)
+    assert "MEDIA" not in unseen
+    assert "Aucun pass n'a été utilisé" in unseen
+
+
+def test_hand_outs_out_of_the_ordinary_are_on_a_page_of_those_who_see_their_programme(
+    house,
+):
+    page = "/lieux/meme-organisme"
+    with house.database.begin("23") as session:
+        serials = an_order(session, house.world, 1)
+        done(given(session, serials[0], now=house.now, given_on=house.now.day - DAY))
+    theirs = house.entered(house.person(Role.MANAGER, programme="tela"))
+    said = words(theirs.get(page).text)
+    late, despite = (
+        said.index("Remises notées plus tard"),
+        said.index("Remises malgré la limite"),
+    )
+    yesterday = "2 février 2020"
+    assert f"{yesterday} CAF T1 1" in said[late:despite]
+    others = house.entered(stranger(house))
+    unseen = words(others.get(page).text)
+    assert unseen.count("Aucune.") == 3
+    assert "CAF" not in unseen
 
 
 def test_someone_of_both_rooms_hands_out_and_uses_at_the_workshop(house):
@@ -195,3 +230,21 @@ def test_commands_hand_out_late_and_despite_a_limit_and_list_what_was(there):
     )
     for word in ("Goff", "GOFF", "1951"):
         assert word not in typed("hand-outs", "late", *there).out
+
+
+def test_commands_file_a_signed_paper_once_and_list_what_waits_for_one(there, tmp_path):
+    [waits] = typed("attestation", "list", "--format", "json", *there).json
+    assert (waits["desk"], waits["hand_outs"], waits["passes"]) == ("MEDIA", 1, 5)
+    paper = tmp_path / "signed.pdf"
+    filing = ["attestation", "file", paper, "--desk", "MEDIA"]
+    days = ["--from", NOW.day - DAY, "--until", NOW.day]
+    paper.write_bytes(b"")
+    assert typed(*filing, *days, *there).refusal == "attestation_unreadable"
+    paper.write_bytes(b"%PDF signed")
+    told = typed(*filing, *days, *there)
+    assert told.code == 0, told
+    assert "1 remises couvertes. Gardez l'original" in told.out
+    assert typed(*filing, *days, *there).refusal == "attestation_filed_already"
+    assert typed("attestation", "list", "--format", "json", *there).json == []
+    [line] = typed("attestation", "list", "--filed", "--format", "json", *there).json
+    assert (line["desk"], line["hand_outs"]) == ("MEDIA", 1)

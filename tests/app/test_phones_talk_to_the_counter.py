@@ -521,6 +521,14 @@ def test_a_device_that_says_when_is_believed_within_bounds_and_marked_beyond(cou
     assert found == list(claims.values())
 
 
+def test_a_clock_at_the_beginning_of_time_refuses_no_single_hand_out_either(counter):
+    asked = queued(counter.a_carnet(), given_at="0001-01-01T00:00:00+14:00")
+    told = counter.post("/hand-outs", asked, "desk")
+    assert told.json()["facts"]["device_clock"] == "behind"
+    again = counter.post("/hand-outs", asked, "desk")
+    assert again.json()["facts"] == told.json()["facts"]
+
+
 def test_a_queue_that_is_too_long_or_another_s_records_nothing(counter):
     before = counter.counts()
     queue = [queued(["23-000001-1"]) for _ in range(501)]

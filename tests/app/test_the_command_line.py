@@ -100,7 +100,8 @@ def found(run: Terminal, sites: Path) -> None:
         "--envelope",
         "1 000,00",
     ]
-    run("tranche", "open", "T1", *money, *shares, *CALENDAR)
+    opened = run("tranche", "open", "T1", *money, *shares, *CALENDAR)
+    assert "aucun lien entre un pass et une personne n'est gardé" in opened.out
     run("sites", "import", sites, "--programme", "tela")
     for site in ("lieu-1", "lieu-2"):
         run("accreditation", "grant", site, "--programme", "tela", "--from", YESTERDAY)

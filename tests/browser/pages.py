@@ -437,6 +437,9 @@ PAGES = (
     # ---- Stock
     Shown("stock", "stock.html", "/23/stock", "gestion"),
     Shown("stock-coming", "stock.html", "/23/stock", "ml"),
+    Shown("attestations", "attestations.html", "/23/attestations", "guichet"),
+    Shown("attestations-read", "attestations.html", "/23/attestations?desk=CAF", "compta"),
+    Shown("attestations-none", "attestations.html", "/19/attestations", "debut@19"),
     Shown("stock-none", "stock.html", "/19/stock", "debut@19"),
     Shown("stock-transfer", "stock_transfer.html", "/23/stock/transferts/1", "ml"),
     Shown("stock-transfer-missing", "stock_transfer.html", "/23/stock/transferts/2", "gestion"),

@@ -71,7 +71,7 @@ IMPOSSIBLE = {
     "pic_share": {"hand_out": HandOutRules(pic_share=101)},
     "holders_named": {
         "shares": {"ETAT": 50, "DEP": 50},
-        "hand_out": HandOutRules(holders_named=True),
+        "hand_out": HandOutRules(holders_named=True, limit_per_person=5),
     },
 }
 

@@ -1,7 +1,9 @@
 """A carnet is handed out once, to a person of whom the journal knows nothing."""
 
 from collections import Counter
+from datetime import date
 from hashlib import sha256
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -317,3 +319,32 @@ def test_once_the_vault_forgets_no_guess_can_be_checked(session):
         select(attempt.c.request_hash).where(attempt.c.id == request.id)
     ).one()
     assert canonical.digest(["hand_out", request]) != kept
+
+
+class AskedBefore(msgspec.Struct, frozen=True):
+    """A hand-out as it was asked for before requests told a day, a holder or a place."""
+
+    id: UUID
+    desk: str
+    pic: bool
+    proof: str
+    carnet: int | None = None
+    serials: tuple[str, ...] = ()
+    category: str | None = None
+    need: str | None = None
+
+
+def test_a_hand_out_whose_answer_was_lost_over_an_update_is_still_the_same_one(session):
+    an_order(session, a_world(session))
+    request = HandOut(new_id(), "CAF", pic=True, proof="attested", carnet=1)
+    first = done(hand_out(session, request, by="desk-CAF", now=NOW))
+    kept = session.scalars(
+        select(attempt.c.request_hash).where(attempt.c.id == request.id)
+    ).one()
+    before = AskedBefore(request.id, "CAF", pic=True, proof="attested", carnet=1)
+    assert canonical.digest(["hand_out", before]) == kept
+
+    later = msgspec.structs.replace(request, given_on=date(2020, 1, 19))
+    assert hand_out(session, later, by="desk-CAF", now=NOW).code == "act_reused"
+    again = hand_out(session, request, by="desk-CAF", now=NOW)
+    assert again == msgspec.structs.replace(first, replayed=True)

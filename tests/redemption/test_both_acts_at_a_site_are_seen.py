@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from funding.hand_out_rules import HandOutRules
 from issuance.desks import Deliver, OpenDesk, deliver, open_desk
@@ -101,6 +101,37 @@ def test_what_an_organisation_gave_and_took_is_counted_net_with_what_replaced_it
     assert same_organisation(session) == [
         told._replace(passes=2, cents=2000, site_passes=3, percent=66)
     ]
+    assert same_organisation(session, programmes=["tela"]) == same_organisation(session)
+    assert same_organisation(session, programmes=["aliso"]) == []
+
+
+def test_what_was_replaced_often_is_found_in_as_many_queries(session):
+    world, serials = a_library(session)
+    lost = [done(at_site(session, "MEDIA", "lieu-1", serial)) for serial in serials[5:8]]
+    workshop = a_workshop(session)
+
+    def queries() -> int:
+        counted: list[str] = []
+
+        def count(_conn, _cursor, statement: str, *_more: object) -> None:
+            counted.append(statement)
+
+        bind = session.connection()
+        event.listen(bind, "before_cursor_execute", count)
+        same_organisation(session)
+        event.remove(bind, "before_cursor_execute", count)
+        return len(counted)
+
+    asked = []
+    for one in lost:
+        again = ReplaceHandOut(new_id(), one.act)
+        told = replace_hand_out(session, again, signer=world.signer, by="test", now=LATER)
+        world.passes |= _printed(session, world, done(told).facts["order"])
+        [verdict] = scanned(session, world, workshop, *told.facts["serials"], now=LATER)
+        assert verdict.verdict == "accepted"
+        asked.append(queries())
+    assert len(set(asked)) == 1
+    assert same_organisation(session)[0].passes == 3
 
 
 def _printed(session, world, order: int) -> dict:

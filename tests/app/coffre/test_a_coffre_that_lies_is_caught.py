@@ -288,6 +288,53 @@ def hand_out_at_a_site_that_is_not_there(lines: list[Line]) -> None:
     lines[find(lines, "handed_out")]["facts"]["at_site"] = 99
 
 
+def hand_out_at_the_site_of_others(lines: list[Line]) -> None:
+    lines[find(lines, "handed_out")]["facts"]["at_site"] = 1
+
+
+def hand_out_other_carnets(lines: list[Line]) -> None:
+    lines[find(lines, "handed_out")]["facts"]["carnets"] = [1, 2]
+
+
+def hand_out_to_half_a_public(lines: list[Line]) -> None:
+    lines[find(lines, "handed_out")]["facts"]["pic"] = 1
+
+
+def hand_out_on_a_proof_of_no_kind(lines: list[Line]) -> None:
+    lines[find(lines, "handed_out")]["facts"]["proof"] = "rumour"
+
+
+def attest_more_than_was_given(lines: list[Line]) -> None:
+    lines[find(lines, "attestation_filed")]["facts"]["hand_outs"] += 1
+
+
+def attest_other_hand_outs(lines: list[Line]) -> None:
+    lines[find(lines, "attestation_filed")]["facts"]["hand_outs_sha256"] = "00" * 32
+
+
+def attest_for_another_desk(lines: list[Line]) -> None:
+    opened, filed = find(lines, "desk_opened"), find(lines, "attestation_filed")
+    other = again(lines[opened]) | {"facts": lines[opened]["facts"] | {"code": "AUTRE"}}
+    lines.insert(opened + 1, other)
+    lines[filed + 1]["facts"]["desk"] = "AUTRE"
+
+
+def attest_twice(lines: list[Line]) -> None:
+    at = find(lines, "attestation_filed")
+    other = again(lines[at]) | {"right": ["attest", "88" * 32, 0]}
+    other["facts"] = other["facts"] | {"sha256": "88" * 32}
+    lines.insert(at + 1, other)
+
+
+def attest_with_the_same_paper(lines: list[Line]) -> None:
+    at = find(lines, "attestation_filed")
+    lines.insert(at + 1, again(lines[at]))
+
+
+def attest_what_the_desk_saw_for_itself(lines: list[Line]) -> None:
+    lines[find(lines, "handed_out")]["facts"]["proof"] = "document_seen"
+
+
 def take_over_more_than_was_set_aside(lines: list[Line]) -> None:
     lines[find(lines, "order_taken_over")]["facts"]["reserved_cents"] = 500
 
@@ -569,6 +616,16 @@ LIES: dict[Callable[[list[Line]], None], str] = {
     date_a_hand_out_before_its_order_was_active: "hors des jours admis",
     date_a_hand_out_before_its_carnets_were_taken_over: "hors des jours admis",
     set_aside_a_limit_that_is_not_there: "une limite par personne qui n'existe pas",
+    hand_out_at_the_site_of_others: "au lieu 1, qui n'est pas de l'organisme du guichet",
+    hand_out_other_carnets: "sans dire les bons carnets",
+    hand_out_to_half_a_public: "sans dire les bons carnets",
+    hand_out_on_a_proof_of_no_kind: "sans dire les bons carnets",
+    attest_more_than_was_given: "atteste d'autres remises",
+    attest_other_hand_outs: "atteste d'autres remises",
+    attest_for_another_desk: "atteste d'autres remises",
+    attest_twice: "atteste d'autres remises",
+    attest_with_the_same_paper: "atteste d'autres remises",
+    attest_what_the_desk_saw_for_itself: "atteste d'autres remises",
     hand_out_at_a_site_that_is_not_there: "que le journal ne connaît pas encore",
     use_on_a_day_without_workshop: "n'est pas d'un atelier",
     use_at_a_site_without_accreditation: "non habilité",
@@ -741,6 +798,27 @@ def test_keys_and_policy_that_the_journal_does_not_name_are_told(coffres, tmp_pa
 
 def another_key() -> bytes:
     return public_key(LOG, Ed25519PrivateKey.generate()).vkey.encode()
+
+
+def of_the_organisation_of_the_site(lines: list[Line]) -> None:
+    siret = lines[find(lines, "site_kept")]["facts"]["details"]["pivot"]
+    lines[find(lines, "desk_opened")]["facts"]["siret"] = siret
+
+
+def of_a_tranche_that_lets_any_desk(lines: list[Line]) -> None:
+    lines[find(lines, "tranche_opened")]["facts"]["hand_out"]["at_sites"] = True
+
+
+@pytest.mark.parametrize(
+    "made", [of_the_organisation_of_the_site, of_a_tranche_that_lets_any_desk]
+)
+def test_a_hand_out_at_a_site_where_it_is_allowed_is_not_doubted(coffres, tmp_path, made):
+    def at_the_site(lines: list[Line]) -> None:
+        made(lines)
+        hand_out_at_the_site_of_others(lines)
+
+    told = verified(lie(coffres, tmp_path, at_the_site))
+    assert "✗ L'écriture n° " not in told.out
 
 
 @pytest.mark.parametrize(

@@ -625,6 +625,8 @@ def test_a_told_row_that_no_entry_tells_is_refused(move, empty, tmp_path):
         # The last order is cancelled; the one before was taken over, and says its date.
         ("voucher_order", lambda rows: [*with_field(row("voucher_order", "printed_use_by"), "2020-12-01")(rows[:-1]), rows[-1]], ImportDiffers),
         ("voucher_order", with_field(row("voucher_order", "key_id"), 1), ImportDiffers),
+        ("attested", dropped, ImportDiffers),
+        ("attestation", with_field(row("attestation", "sha256"), "00" * 32), ImportDiffers),
         ("foreign_carnet", with_field(row("foreign_carnet", "label"), "C-8"), ImportDiffers),
         ("foreign_carnet", with_field(row("foreign_carnet", "found_by"), "C8"), ImportDiffers),
         ("foreign_carnet", with_field(row("foreign_carnet", "operator"), "autre"), ImportDiffers),

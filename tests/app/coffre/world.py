@@ -34,6 +34,7 @@ from funding.tranches import (
     amend_calendar,
     change_shares,
 )
+from issuance.attestations import FileAttestation, SignedPaper, file_attestation
 from issuance.cancelling import CancelOrder, cancel_order
 from issuance.counts import Count, count_stock
 from issuance.desks import OpenDesk, open_desk
@@ -180,6 +181,12 @@ def live(database: Database) -> World:
                     now=moment("2020-11-09"),
                 )
             )
+        paper = SignedPaper("77" * 32, 1_234)
+        signed = FileAttestation(
+            new_id(), "CAF", date(2020, 1, 1), date(2020, 1, 31), paper
+        )
+        told = file_attestation(session, signed, by="test", now=moment("2020-11-09"))
+        assert done(told).facts["hand_outs"] == 4
         _travel(session)
         drawer = BlockStock(new_id(), 8, 8, "lost")
         done(block_stock(session, drawer, by="test", now=moment("2020-11-09")))

@@ -1,0 +1,20 @@
+CREATE TABLE attestation (
+  entry_id UUID NOT NULL,
+  desk TEXT NOT NULL,
+  from_day DATE NOT NULL,
+  until_day DATE NOT NULL,
+  sha256 TEXT NOT NULL,
+  CONSTRAINT pk_attestation PRIMARY KEY (entry_id),
+  CONSTRAINT fk_attestation_entry_id FOREIGN KEY(entry_id) REFERENCES entry (id),
+  CONSTRAINT fk_attestation_desk FOREIGN KEY(desk) REFERENCES desk (code)
+);
+
+CREATE TABLE attested (
+  hand_out UUID NOT NULL,
+  entry_id UUID NOT NULL,
+  CONSTRAINT pk_attested PRIMARY KEY (hand_out),
+  CONSTRAINT fk_attested_hand_out FOREIGN KEY(hand_out) REFERENCES hand_out (entry_id),
+  CONSTRAINT fk_attested_entry_id FOREIGN KEY(entry_id) REFERENCES attestation (entry_id)
+);
+
+CREATE INDEX ix_attested_entry_id ON attested (entry_id);
