@@ -147,7 +147,10 @@ class Mediator(Controller):
         ring = instance.keyring(visitor.departement)
         told: dict[str, Any] = {"w": held, "taken": taken, "token": typed, "typed": fields}
         desk = fields.get("desk")
-        if not typed:
+        offered = await asyncio.to_thread(
+            _offer, request, typed, held.site, sent=identifier
+        )
+        if not typed or offered is None:
             needed = m.refusal("field_needed", {"field": m.text("Code du pass")})
             return again(
                 request,
@@ -157,10 +160,7 @@ class Mediator(Controller):
                 offer=None,
                 **told,
             )
-        offered = await asyncio.to_thread(
-            _offer, request, typed, held.site, sent=identifier
-        )
-        if offered is None or offered.desk != desk:
+        if offered.desk != desk:
             raise NoSuchRoom
         serial = offered.serial
         pic, proof = fields.get("pic"), fields.get("proof")
@@ -215,7 +215,8 @@ def _offer(
 ) -> Offer | None:
     """Return what this visitor may hand out here, at a desk of theirs, before it is used.
 
-    Or what they did already by the form `sent`: it hears what it heard before.
+    Or what they did already by the form `sent`: it hears what it heard before.  A pass that was
+    never offered to them is not there; None for a text that is no pass.
     """
     visitor, serving = visitor_of(request), serving_of(request)
     ring, who = serving.instance.keyring(visitor.departement), str(visitor.session.person)
@@ -225,6 +226,8 @@ def _offer(
         offered = offer(session, token, site, visitor.desks, ring)
         if offered is None and seen.row is not None and sent is not None:
             offered = done_before(session, sent, by=who, serial=seen.row.serial)
+            if offered is None:
+                raise NoSuchRoom
     serving.guesses.looked(who, seen)
     return offered
 
