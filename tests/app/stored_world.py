@@ -114,6 +114,8 @@ def load(database: Database, path: Path) -> None:
         for _, e in entries:
             if e.kind == "desk_opened":
                 session.execute(insert(paper.desk).values(_desk(e)))
+            if e.kind == "delivered":
+                session.execute(insert(paper.delivery), _deliveries(e))
         for statement in _fills("hand_out", session):
             session.connection().exec_driver_sql(statement)
     ids = [e.id for _, e in entries]
@@ -130,6 +132,15 @@ def load(database: Database, path: Path) -> None:
 def _desk(e: Entry) -> dict[str, Any]:
     told = {name: e.facts[name] for name in ("code", "prescriber", "name")}
     return told | {"entry_id": e.id}
+
+
+def _deliveries(e: Entry) -> list[dict[str, Any]]:
+    """Return where a lot went; no carnet of the stored past went anywhere twice."""
+    lot = range(e.facts["first_carnet"], e.facts["last_carnet"] + 1)
+    return [
+        {"carnet": carnet, "turn": 0, "desk": e.facts["desk"], "entry_id": e.id}
+        for carnet in lot
+    ]
 
 
 def _fills(table: str, session: Session) -> list[str]:

@@ -261,7 +261,7 @@ def test_a_carnet_that_is_not_active_yet_is_refused_with_what_to_do(house):
         answer = hand_out(session, asked, by="desk-CAF", now=house.now)
     assert answer.code == "order_not_active"
     agent = house.entered(house.of(Role.PRESCRIBER_AGENT))
-    fields = {"carnet": str(first), "pic": "yes", "proof": "attested"}
+    fields = {"carnet": str(first), "pic": "yes", "proof": "attested", "give": "1"}
     said = plain(agent.post("/remise", **fields).text)
     assert "n'est pas encore active" in said
     assert "Gardez le carnet, et appelez le département" in said
