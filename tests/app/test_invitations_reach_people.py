@@ -27,7 +27,7 @@ from tests.conftest import moment
 
 __all__ = ["engine_house", "house"]
 
-CODE = re.compile(r"[0-9A-HJKMNP-TV-Z]{4}(?:-[0-9A-HJKMNP-TV-Z]{4}){2}")
+CODE = re.compile(r"(?<![\w-])[0-9A-HJKMNP-TV-Z]{4}(?:-[0-9A-HJKMNP-TV-Z]{4}){2}(?![\w-])")
 CHOSEN = "une autre phrase assez longue"
 NOW = moment("2020-02-03", 14)
 HEAD = Letterhead("Creuse", "https://pass.creuse.fr/23/invitation", "05 55 00 00 00")
