@@ -19,9 +19,11 @@ AXE := frontend/node_modules/axe-core/axe.min.js
 $(AXE):
 	rm -f app/static/.stamp
 
+# Compiled at once: where Python writes nothing beside what it reads, each command would do it again.
 .venv/.ready: .venv/bin/uv requirements/dev.txt requirements/build.txt pyproject.toml hatch_build.py $(FRONTEND) app/static/.stamp $(AXE)
-	VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --require-hashes requirements/uv.txt requirements/dev.txt
+	VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements/uv.txt requirements/dev.txt
 	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --build-constraints requirements/build.txt --editable .
+	$(BIN)/python -m compileall -q ledger funding issuance redemption app
 	touch $@
 
 setup: .venv/.ready
@@ -41,7 +43,7 @@ browser:
 	@sh tests/browser/chromium.sh
 
 test: lint browser
-	$(BIN)/pytest -n $$(( $$(nproc) + 1 )) --maxprocesses 5 --dist worksteal -m "not long"
+	$(BIN)/pytest -n $$(( 2 * $$(nproc) )) --maxprocesses 8 --dist worksteal -m "not long"
 
 # Counting the lines that are reached takes as long as the tests themselves: here only.
 test-long: lint browser

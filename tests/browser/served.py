@@ -37,6 +37,7 @@ from funding.models import tranche
 from funding.operations import StartProgramme, start_programme
 from funding.tranches import Calendar, OpenTranche
 from issuance import codes
+from issuance.desks import Deliver, deliver
 from issuance.hand_outs import HandOut
 from issuance.holders import Holder
 from issuance.models import delivery, handed_out, voucher, voucher_order
@@ -360,6 +361,10 @@ def _fill_a_drawer(here: Served) -> None:
             done(open_tranche(session, asked, by="test", now=now))
             passes = an_order(session, here.world, 40, now=now, tranche=code)
             here.queue[code] = [Serial.parse(first).carnet for first in passes[::5]]
+        # The demonstration leaves five carnets to the MSA, whose desk hands out in many tests.
+        here.stock["MSA"] = [here.queue["FILE"].pop() for _ in range(12)][::-1]
+        lot = Deliver(new_id(), "MSA", here.stock["MSA"][0], here.stock["MSA"][-1])
+        done(deliver(session, lot, by="test", now=now))
         holder = msgspec.convert(SOMEONE, Holder)
         for _ in range(2):
             given = HandOut(
