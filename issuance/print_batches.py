@@ -18,10 +18,11 @@ import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from issuance.models import carnet, foreign_carnet
+from issuance.models import carnet, foreign_carnet, handed_out, voucher
 from issuance.orders import OrderRow, order_row
 from issuance.printed import Kind
 from issuance.proofs import Look, check_approved
+from issuance.ranges import ranges_of, written
 from ledger import canonical, gates
 from ledger.attempts import Act, Answer, perform
 from ledger.entries import Right
@@ -31,6 +32,8 @@ from ledger.moments import Moment
 from ledger.refusal import Refusal
 
 MADE = "print_batch_made"
+# What takes carnets out of the stock for nobody.
+ENDED = ("misprints_voided", "stock_blocked", "carnet_blocked")
 PRINT = "print"  # the right that each batch of an order uses up, turn after turn
 
 
@@ -43,6 +46,15 @@ class NotInOrder(Refusal):
     order: int
     first: int
     last: int
+
+
+@dataclass(eq=False)
+class CarnetsEnded(Refusal):
+    """Some of these carnets were voided or blocked while nobody had them: on paper they would deceive."""
+
+    code = "carnets_ended"
+
+    carnets: str
 
 
 @dataclass(eq=False)
@@ -113,6 +125,22 @@ def printable(session: Session, order: OrderRow, first: int, last: int) -> None:
     )
     if first > last or session.scalar(made) != last - first + 1:
         raise NotInOrder(order.number, first, last)
+
+
+def be_good(session: Session, first: int, last: int) -> None:
+    """Raise `CarnetsEnded` if a carnet of this range was voided, or blocked in stock.
+
+    Asked before printing alone: a batch that is on paper already is told, whatever became of it.
+    """
+    ended = session.scalars(
+        select(voucher.c.carnet)
+        .join(handed_out, handed_out.c.serial == voucher.c.serial)
+        .join(entry, entry.c.id == handed_out.c.entry_id)
+        .where(voucher.c.carnet.between(first, last), entry.c.kind.in_(ENDED))
+        .distinct()
+    ).all()
+    if ended:
+        raise CarnetsEnded(written(ranges_of(ended)))
 
 
 def record_batch(session: Session, request: RecordBatch, *, by: str, now: Moment) -> Answer:

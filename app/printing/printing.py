@@ -18,7 +18,7 @@ from app.registry import Departement
 from issuance.keys import Signer
 from issuance.orders import OrderRow, order_row
 from issuance.paper import printed_passes
-from issuance.print_batches import RecordBatch, printable, record_batch
+from issuance.print_batches import RecordBatch, be_good, printable, record_batch
 from issuance.printed import PrintedPass
 from issuance.proofs import Look, check_approved
 from issuance.serials import Serial
@@ -105,12 +105,13 @@ def prepare(
 ) -> Prepared:
     """Read what the carnets say, and check that the template says what their funders ask; only reads.
 
-    Raises `NotFound`, `NotInOrder`, `KeysLocked`, `SigningKeyRevoked`, `TemplateWrong`,
+    Raises `NotFound`, `NotInOrder`, `CarnetsEnded`, `KeysLocked`, `SigningKeyRevoked`, `TemplateWrong`,
     `EuBlockMissing`, `EuBlockSmaller`, `CommuneUnknown`, `ProofNotApproved`.
     """
     order = order_row(session, asked.order)
     first, last = _range(order, asked)
     printable(session, order, first, last)
+    be_good(session, first, last)
     key = signer.key_of(order.key_id).public_key().public_bytes_raw()
     says = content_of(session, order, asked, departement, phone=phone, now=now)
     plan = Plan.of(

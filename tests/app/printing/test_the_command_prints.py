@@ -71,6 +71,16 @@ def test_a_batch_is_printed_told_and_recorded(press, tmp_path):
     )
 
 
+def test_carnets_that_were_voided_are_not_printed(press, tmp_path):
+    assert typed("void-misprints", "--first", 2, "--last", 2, "--yes").code == 0
+    asked = ["print", 1, "--kind", "phone", "--out", tmp_path / "lot"]
+
+    refused = typed(*asked)
+    assert refused.refusal == "carnets_ended"
+    assert " 2 " in refused.err
+    assert typed(*asked, "--first", 3, "--count", 1).code == 0
+
+
 def test_carnets_for_a_desk_tell_the_places_of_its_commune(press, tmp_path):
     of = ["--prescriber", "CCAS", "--name", "Accueil", "--programme", "tela", "--commune"]
     for code, commune in (("MAIRIE", "23096"), ("AILLEURS", "23001")):
