@@ -72,6 +72,8 @@ def test_no_check_finds_a_fault(shown: Shown, visit, site):
     assert faults + watch.seen == []
 
 
+# That each French text has its English is checked each time, without a browser.
+@pytest.mark.long
 @every_page
 def test_nothing_is_left_in_french_for_who_reads_english(shown: Shown, visit, site):
     who = shown.who and shown.who.format(language="en")
