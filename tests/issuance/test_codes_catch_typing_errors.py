@@ -65,7 +65,7 @@ def test_ten_million_passes_have_ten_million_codes():
     for carnet in range(1_000_000):
         for rank in range(1, 11):
             code = codes.derive(CODE_KEY, Serial("23", carnet, rank))
-            value = int(code.translate(TO_PYTHON), 32)
+            value = int(code[:12].translate(TO_PYTHON), 32)  # the last one is made of them
             heaps[value % 1_024].append(value)
 
     assert sum(len(set(heap)) for heap in heaps) == 10_000_000
