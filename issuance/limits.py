@@ -20,13 +20,14 @@ import unicodedata
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import func, insert, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from issuance.holders import Holder, HolderNeeded, LimitPerPerson
 from issuance.models import vault_mark, vault_person, vault_secret
 from issuance.vault import Person, PersonErased, known_person, new_person
+from ledger import gates
 from ledger.bulk import is_postgres
 from ledger.moments import Moment
 from ledger.resealing import Shelf
@@ -84,13 +85,6 @@ def the_secret(session: Session, sealer: Sealer, *, now: Moment) -> bytes:
     return sealer.open(sealed, _about(_SECRET))
 
 
-def hold(session: Session, mark: bytes) -> None:
-    """Make whoever gives to the same person wait until this transaction ends."""
-    if is_postgres(session):  # on SQLite there is one writer
-        key = int.from_bytes(mark[:8], signed=True)
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
-
-
 def given_so_far(session: Session, mark: bytes, tranche: int) -> int:
     """Return how many passes of a tranche were handed out to a mark; held, it stays so."""
     counted = select(func.coalesce(func.sum(vault_mark.c.passes), 0)).where(
@@ -112,7 +106,7 @@ def be_within(
 
     Return by which way out they are given all the same; None where the limit is kept.
     """
-    hold(session, mark)
+    gates.in_turn(session, [f"mark/{mark.hex()}"])  # whoever gives to the same person waits
     given = given_so_far(session, mark, tranche)
     if given + passes <= limit:
         return None

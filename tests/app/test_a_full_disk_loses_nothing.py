@@ -171,7 +171,7 @@ def test_a_writer_that_hangs_makes_only_itself_late(database, world):
             scanned(session, world, world.workshop, *world.serials[1:4])
         started = time.monotonic()
         sequence(database)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 15
         with database.begin("23", read_only=True) as session:
             assert queries.waiting(session) == 0
             early = session.scalar(select(func.count()).select_from(log_leaf))

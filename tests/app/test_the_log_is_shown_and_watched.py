@@ -953,7 +953,7 @@ def test_a_witness_that_hangs_holds_up_nobody_and_no_transaction(
         for _ in range(3):
             made = publisher.publish()
             more(watched.instance)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 25
     assert watched.seen() == made.size
     assert several.asked.count("hangs") == 1, "it is not asked again before it let go"
     goes_on.set()
