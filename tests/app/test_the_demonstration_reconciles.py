@@ -59,14 +59,12 @@ def test_every_tranche_is_told_to_the_cent(made):
     assert told[1]["used_cents"] > 0
 
 
-def test_a_second_run_is_fast_and_tells_the_same(made):
+def test_a_second_run_builds_nothing_and_tells_the_same(made):
     folder, first = made
     before = {file.name: file.stat().st_mtime_ns for file in folder.glob("demo.*")}
 
-    started = time.monotonic()
     second = demo(folder)
 
-    assert time.monotonic() - started < 15
     assert second.code == 0
     start = first.out.index("Tranche T1")
     assert second.out == first.out[start:]
