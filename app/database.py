@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from app import registry
@@ -147,7 +148,8 @@ class PostgresPlace:
 def postgres_engine(url: str, **engine: Any) -> Engine:  # noqa: ANN401
     """Return an engine whose transactions begin in one exchange: isolation, schema and role together.
 
-    The driver would send a BEGIN of its own, so it is told to leave transactions alone.
+    The driver would send a BEGIN of its own, so it is told to leave transactions alone.  What
+    begins is sent past SQLAlchemy, as the counter's statements are: it is part of every flush.
     """
     # Nor does a log, or the text of an error, repeat what a statement was sent with.
     made = create_engine(url, isolation_level="AUTOCOMMIT", hide_parameters=True, **engine)
@@ -155,7 +157,15 @@ def postgres_engine(url: str, **engine: Any) -> Engine:  # noqa: ANN401
     @event.listens_for(made, "begin")
     def begin(connection: Connection) -> None:
         begins = connection.get_execution_options().get("begin", "BEGIN")
-        connection.exec_driver_sql(begins)
+        raw: Any = connection.connection.driver_connection
+        try:
+            raw.execute(begins)
+        except psycopg.Error as error:
+            if raw.closed:  # the next transaction asks for a connection that lives
+                connection.invalidate(error)
+            raise DBAPIError.instance(
+                begins, None, error, psycopg.Error, hide_parameters=True
+            ) from error
 
     return made
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from redemption.counter import Presented, Verdict
 
 MOST_SCANS = 1_000
-CROWD = 200
+CROWD = 12
 
 log = logging.getLogger(__name__)
 

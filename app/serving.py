@@ -15,6 +15,7 @@ from app.instance import Instance
 from app.proofs.signing import signature_headers
 from app.registry import MalformedDepartement, UnknownDepartement
 from redemption.counter import Presented, Verdict, redeem
+from redemption.facts import Standing
 
 
 class Serving:
@@ -37,9 +38,10 @@ class Serving:
         """Return the counter of a département, made when it is first needed."""
         with self._lock:
             if code not in self._gatherers:
+                standing = Standing()
                 self._gatherers[code] = Gatherer(
                     code,
-                    lambda scans: self._redeem(code, scans),
+                    lambda scans: self._redeem(code, scans, standing),
                     threads=2 if self._on_postgres else 1,
                     after=None if self._on_postgres else lambda: self.instance.step(code),
                 )
@@ -56,11 +58,13 @@ class Serving:
         self.guesses.count(device, verdicts)
         return verdicts
 
-    def _redeem(self, code: str, scans: Sequence[Presented]) -> list[Verdict]:
+    def _redeem(
+        self, code: str, scans: Sequence[Presented], standing: Standing
+    ) -> list[Verdict]:
         now = self.instance.moment(code)
         ring = self.instance.keyring(code)
         with self.instance.database.begin(code) as session:
-            return redeem(session, scans, now=now, keyring=ring)
+            return redeem(session, scans, now=now, keyring=ring, standing=standing)
 
     def signature(self, code: str, body: bytes) -> dict[str, str]:
         """Return the headers by which the log signs an answer; none where it has no key at hand."""

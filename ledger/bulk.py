@@ -29,7 +29,7 @@ def run(session: Session, statement: str, parameters: dict[str, Any]) -> Sequenc
     raw: Any = session.connection().connection.driver_connection
     try:
         done = raw.execute(statement, parameters)
-        rows: list[tuple[Any, ...]] = done.fetchall() if done.description else []
+        rows: list[tuple[Any, ...]] = done.fetchall() if done.pgresult.nfields else []
     except psycopg.Error as error:
         raise DBAPIError.instance(
             statement, None, error, psycopg.Error, hide_parameters=True

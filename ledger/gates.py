@@ -27,12 +27,20 @@ REFERENCE = "reference"
 
 
 def alone(session: Session) -> None:
-    """Be the only act on reference data until the transaction ends.
+    """Be the only act on reference data until the transaction ends; its generation is counted on.
 
     What is decided by looking (a code is free, the next version of a calendar) stays true until
-    the commit.  The counter never takes this gate.
+    the commit.  The counter never takes this gate: it remembers what stood at a generation.
     """
     take(session, REFERENCE)
+    counted = gate.c.generation + 1
+    session.execute(update(gate).where(gate.c.key == REFERENCE).values(generation=counted))
+
+
+def generation(session: Session) -> int:
+    """Tell how often anybody was alone on the reference data; holds nothing."""
+    asked = select(gate.c.generation).where(gate.c.key == REFERENCE)
+    return int(session.scalars(asked).one())
 
 
 def install(session: Session, keys: Iterable[str]) -> None:

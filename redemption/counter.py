@@ -24,7 +24,7 @@ from ledger.entries import Entry, Right
 from ledger.journal import Holder, holders, settle
 from ledger.moments import Moment
 from redemption.admission import OrderFacts, PassFacts, PlaceFacts, Reason, judge, spent
-from redemption.facts import Facts, facts
+from redemption.facts import Facts, Standing, facts
 from redemption.models import dispute, kept_scan
 from redemption.presented import PassRow
 from redemption.recognition import CODES_LOCKED, Read, match, read
@@ -83,19 +83,26 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def redeem(
-    session: Session, queue: Sequence[Presented], *, now: Moment, keyring: Keyring
+    session: Session,
+    queue: Sequence[Presented],
+    *,
+    now: Moment,
+    keyring: Keyring,
+    standing: Standing | None = None,
 ) -> list[Verdict]:
     """Spend each pass once and owe its site the face value; one verdict per scan, in order.
 
     A phone that lost the network sends its whole queue again: a scan already judged gets the
     verdict it got then.  One bad scan never spoils the others.  A scan of an unknown workshop
     is not judged and not kept: it can be sent again once its workshop is known.  A fixed
-    number of statements, whatever the length of the queue.
+    number of statements, whatever the length of the queue; fewer for a counter that hands over
+    what it remembers.
     """
     said = [read(p.scan.token, keyring) for p in queue]
     look = partial(
         facts,
         session,
+        standing or Standing(),
         serials=[text.serial for text in said if text.serial is not None],
         codes=[text.code_digest for text in said if text.code_digest is not None],
         workshops=[p.scan.workshop for p in queue],

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from datetime import date
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.database import Database
@@ -35,6 +37,7 @@ from ledger.identifiers import new_id
 from ledger.moments import Moment
 from ledger.sealing import Sealer
 from redemption.counter import Device, Presented, Scan, Verdict, redeem
+from redemption.facts import Standing
 from redemption.foreign_csv import read_foreign_list
 from redemption.hand_out import hand_out
 from redemption.mednum import clean
@@ -227,10 +230,14 @@ def scan_of(token: str, workshop: UUID, at: Moment) -> Scan:
 def scanned(
     session: Session, world: World, workshop: UUID, *serials: str, now: Moment | None = None
 ) -> list[Verdict]:
-    """Passes scanned in one queue."""
+    """Passes scanned in one queue, at a counter that remembers what it can for the whole test."""
     at = now or moment("2020-02-03", 14)
     queue = [Presented(scan_of(world.token(s), workshop, at), MANAGER) for s in serials]
-    return redeem(session, queue, now=at, keyring=world.ring)
+    standing = _STANDING.setdefault(session.connection().engine, Standing())
+    return redeem(session, queue, now=at, keyring=world.ring, standing=standing)
+
+
+_STANDING: WeakKeyDictionary[Engine, Standing] = WeakKeyDictionary()
 
 
 def sequence(database: Database, code: str = "23", now: Moment | None = None) -> None:
