@@ -97,6 +97,23 @@ function showPage(page) {
   begin();
 }
 
+// Leaving the field looks at the carnet.  What that finds would push the button away from under a
+// finger that is pressing it, and the press would be lost: it is shown once the finger is up.
+const PRESS = 1_000;
+let released = Promise.resolve();
+document.addEventListener(
+  "pointerdown",
+  () => {
+    released = new Promise((done) => {
+      for (const up of ["pointerup", "pointercancel"]) {
+        addEventListener(up, () => setTimeout(done), { capture: true, once: true });
+      }
+      setTimeout(done, PRESS);
+    });
+  },
+  true,
+);
+
 let looking = 0;
 let lookedAt = "";
 let aboutTyped = ""; // What the field says of the carnet whose questions stand here.
@@ -111,6 +128,7 @@ async function look(goOn) {
   const sent = body("look");
   try {
     const told = await post(sent);
+    await released;
     if (turn !== looking) return;
     if (signInAsked(told.answer)) return location.assign(told.answer.url);
     if (told.answer.status >= 500) throw new Error("no answer");
@@ -125,6 +143,7 @@ async function look(goOn) {
     if (goOn && fresh.elements.carnet.autofocus) field().select();
     else if (goOn) answerNext();
   } catch {
+    await released;
     if (turn !== looking) return;
     const known = isLookedAt();
     if (!known) forgetCarnet();

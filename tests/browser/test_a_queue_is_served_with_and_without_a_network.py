@@ -369,6 +369,23 @@ def test_a_device_asks_for_the_cover_rather_than_keep_a_secret(
     assert out_of(site, carnet) == 5
 
 
+def test_a_press_counts_though_the_page_has_something_to_say_meanwhile(
+    simple, elsewhere, site
+):
+    carnet = site.carnet("MSA")
+    fill_in(**ANSWERS)(simple, site)
+    elsewhere.set_offline(True)
+    simple.locator("#carnet").fill("88100001")
+    simple.locator("[name=give]").click()
+    expect(simple.locator("[data-say-cover]")).to_be_visible()
+    simple.locator("#carnet").fill(f"23-{carnet:06d}")
+    simple.locator("[name=give]").hover()
+    simple.mouse.down()  # the field is left: the carnet is looked at, and there is no network
+    simple.wait_for_timeout(300)
+    simple.mouse.up()
+    expect(simple.locator(".verdict.kept")).to_contain_text(f"23-{carnet:06d}")
+
+
 def test_no_qr_code_is_kept_in_the_device(simple, elsewhere, site):
     page, desk = simple, elsewhere
     carnet = site.carnet("MSA")
