@@ -30,7 +30,7 @@ class KeysLocked(Refusal):
 
 def seal(private: bytes, secret: bytes, purpose: str, key_id: int) -> bytes:
     """Return a private key sealed under the secret of the environment."""
-    salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
+    salt, nonce = _salt(secret), secrets.token_bytes(12)
     box = AESGCM(_stretch(secret, salt)).encrypt(nonce, private, _label(purpose, key_id))
     return MAGIC + salt + nonce + box
 
@@ -44,6 +44,13 @@ def unseal(sealed: bytes, secret: bytes, purpose: str, key_id: int) -> bytes:
         return AESGCM(_stretch(secret, salt)).decrypt(nonce, box, _label(purpose, key_id))
     except InvalidTag:
         raise KeysLocked("wrong_secret") from None
+
+
+@lru_cache(maxsize=256)
+def _salt(secret: bytes) -> bytes:
+    """Return the salt of all that this process seals under a secret, which is then stretched once."""
+    del secret  # it chooses the salt, and says nothing of it
+    return secrets.token_bytes(16)
 
 
 @lru_cache(maxsize=256)

@@ -44,6 +44,17 @@ def renewed(session, secret: bytes = SECRET, request: NewKeys | None = None):
     )
 
 
+def test_a_secret_is_stretched_once_and_never_seals_twice_alike():
+    private = b"a private key of thirty-two byte"
+    first, second = (seal(private, SECRET, "voucher", 1) for _ in range(2))
+    other = seal(private, OTHER_SECRET, "voucher", 1)
+    salt, nonce = slice(4, 20), slice(20, 32)
+    assert first[salt] == second[salt] != other[salt]
+    assert first[nonce] != second[nonce]
+    assert first[32:] != second[32:]
+    assert unseal(second, SECRET, "voucher", 1) == private
+
+
 def test_the_wrong_secret_unseals_nothing(session):
     done(renewed(session))
     with pytest.raises(KeysLocked) as refusal:
