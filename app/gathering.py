@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from ledger.sequencer import MOST as FULL_STEP
 from redemption.counter import Presented, Verdict
 
 MOST_SCANS = 1_000
@@ -101,19 +102,21 @@ class Gatherer:
                     self._flushing -= 1
                     if self._ready() or self._closed:
                         self._changed.notify_all()
-            self._step()  # under load the queue is never empty: the log gets its turn
+            # Under load the queue is never empty: the log gets its turn after each flush.
+            if self._step() == FULL_STEP:
+                self.nudge()
         while self._step():
             pass
 
-    def _step(self) -> bool:
+    def _step(self) -> int:
         """Step the sequencer; what fails is tried again after the next flush, nothing is lost."""
         if self._after is None:
-            return False
+            return 0
         try:
-            return self._after() > 0
+            return self._after()
         except Exception:
             log.exception("the sequencer could not step")
-            return False
+            return 0
 
     def _take(self) -> list[_Waiting] | None:
         """Wait for something to do, then take what waits, up to a flush's worth; None: the end.

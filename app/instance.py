@@ -75,8 +75,8 @@ class Instance:
     def log_signers(self, code: str) -> list[LogSigner]:
         """Return the keys that sign for the log, read again every ten seconds; none without the secret."""
         with self._ring_lock:
-            read_at, signers = self._log_signers.get(code, (0.0, []))
-            if time.monotonic() - read_at > KEYRING_SECONDS or not read_at:
+            signers = self.known_log_signers(code)
+            if signers is None:
                 with self.database.begin(code, read_only=True) as session:
                     try:
                         signers = log_signers(session, self.settings.key_secret)
@@ -84,6 +84,11 @@ class Instance:
                         signers = []
                 self._log_signers[code] = time.monotonic(), signers
             return signers
+
+    def known_log_signers(self, code: str) -> list[LogSigner] | None:
+        """Return them from memory, or None if they are to be read: for who may not wait for a database."""
+        read_at, signers = self._log_signers.get(code, (0.0, None))
+        return signers if time.monotonic() - read_at <= KEYRING_SECONDS else None
 
     def step(self, code: str) -> int:
         """Sequence one batch of what waits; return how many entries got their place."""

@@ -103,7 +103,7 @@ class Mediators(Controller):
         told = await judged(
             serving, bearer, data, request.headers.get("accept-language", "")
         )
-        headers = serving.signature(bearer.departement, told)
+        headers = await serving.signature(bearer.departement, told)
         return Response(told, media_type=MediaType.JSON, headers=headers)
 
     @post("/workshops", sync_to_thread=True, status_code=HTTP_200_OK)

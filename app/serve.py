@@ -9,8 +9,6 @@ import asyncio
 import fcntl
 import gc
 import os
-import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -18,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
-from granian.constants import Interfaces
-from granian.server.embed import Server
 
 from app import sequencing
 from app.express import Express
 from app.instance import Instance
+from app.listening import listen
+from app.listening import serve as answer
 from app.proofs import publisher
 from app.web import create_app
 from ledger.refusal import Refusal
@@ -37,15 +35,6 @@ class AlreadyServing(Refusal):
 
     process: str
     folder: str
-
-
-@dataclass(eq=False)
-class PortTaken(Refusal):
-    """Something else listens on this port."""
-
-    code = "port_taken"
-
-    port: int
 
 
 def hold(folder: Path) -> int:
@@ -62,16 +51,6 @@ def hold(folder: Path) -> int:
     return handle
 
 
-def probe(address: str, port: int) -> None:
-    """Raise `PortTaken` if nobody can listen there."""
-    with socket.socket() as probed:
-        probed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probed.bind((address, port))
-        except OSError:
-            raise PortTaken(port) from None
-
-
 def run(
     instance: Instance,
     *,
@@ -84,13 +63,14 @@ def run(
     """Serve until SIGINT or SIGTERM; every scan that was acknowledged is committed.
 
     `jobs` runs beside, in a thread, until told to stop.
-    Raises `AlreadyServing`, `PortTaken`, and `KeysLocked` when the secret is not the one that
+    Raises `NoInstance`, `AlreadyServing`, `PortTaken`, and `KeysLocked` when the secret is not the one that
     sealed the keys; calls `ready` once none of them can come any more.
     """
     folder = instance.settings.data_dir
+    tenants = instance.database.working_departements()
     lock = hold(folder) if folder is not None else None
-    probe(address, port)
-    for tenant in instance.database.working_departements():
+    listening = listen(address, port)
+    for tenant in tenants:
         instance.keyring(tenant.code)
     # Requests make many small objects that die young: look for cycles less often.
     gc.freeze()
@@ -112,19 +92,10 @@ def run(
     ]
 
     async def main() -> None:
-        server = Server(
-            Express(create_app(instance)),
-            address=address,
-            port=port,
-            interface=Interfaces.ASGI,
-        )
-        loop = asyncio.get_running_loop()
-        for sign in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(sign, server.stop)
         for helper in helpers:
             helper.start()
         try:
-            await server.serve()
+            await answer(Express(create_app(instance)), listening)
         finally:
             stop.set()
             for helper in helpers:

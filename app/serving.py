@@ -66,9 +66,11 @@ class Serving:
         with self.instance.database.begin(code) as session:
             return redeem(session, scans, now=now, keyring=ring, standing=standing)
 
-    def signature(self, code: str, body: bytes) -> dict[str, str]:
+    async def signature(self, code: str, body: bytes) -> dict[str, str]:
         """Return the headers by which the log signs an answer; none where it has no key at hand."""
-        signers = self.instance.log_signers(code)
+        signers = self.instance.known_log_signers(code)
+        if signers is None:
+            signers = await asyncio.to_thread(self.instance.log_signers, code)
         return (
             signature_headers(body, signers[0], at=self.instance.clock()) if signers else {}
         )

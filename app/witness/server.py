@@ -2,13 +2,10 @@
 
 import asyncio
 import logging
-import signal
 from collections.abc import Callable
 from datetime import datetime
 
 import uvloop
-from granian.constants import Interfaces
-from granian.server.embed import Server
 from litestar import Litestar, MediaType, Request, Response, post
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
@@ -22,6 +19,7 @@ from litestar.status_codes import (
     HTTP_503_SERVICE_UNAVAILABLE,
 )
 
+from app.listening import listen, serve
 from app.witness.state import StateWrong, WitnessKey, WitnessState
 from ledger.witnessing import (
     BadProof,
@@ -93,13 +91,5 @@ def _text(told: str, status: int, kind: str = MediaType.TEXT) -> Response[str]:
 
 
 def run(app: Litestar, *, address: str, port: int) -> None:
-    """Serve until SIGINT or SIGTERM."""
-
-    async def main() -> None:
-        server = Server(app, address=address, port=port, interface=Interfaces.ASGI)
-        loop = asyncio.get_running_loop()
-        for sign in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(sign, server.stop)
-        await server.serve()
-
-    uvloop.run(main())
+    """Serve until SIGINT or SIGTERM; raises `PortTaken`."""
+    uvloop.run(serve(app, listen(address, port)))

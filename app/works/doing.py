@@ -81,10 +81,19 @@ class Worker:
         self._held: dict[str, tuple[Work, Steps]] = {}
 
     def round(self) -> bool:
-        """Do a piece in each département where something waits; False when nothing did."""
-        codes = [tenant.code for tenant in self._instance.database.working_departements()]
-        worked = [self.step(code) for code in codes]
-        return any(worked)
+        """Do a piece in each département where something waits; False when nothing did.
+
+        What fails in one holds up no other: it is raised once all had their turn.
+        """
+        worked, failed = False, None
+        for tenant in self._instance.database.working_departements():
+            try:
+                worked |= self.step(tenant.code)
+            except Exception as error:  # noqa: BLE001 - raised below
+                failed = failed or error
+        if failed is not None:
+            raise failed
+        return worked
 
     def step(self, code: str) -> bool:
         """Do one piece of a work of a département; False when nothing waits there."""
@@ -233,6 +242,9 @@ def work_until(instance: Instance, stop: threading.Event, kinds: Kinds) -> None:
             worked = worker.round()
         except DBAPIError as error:
             log.warning("works wait for the database: %s", type(error.orig).__name__)
+            worked = False
+        except Exception:
+            log.exception("works go on")
             worked = False
         if not worked:
             stop.wait(REST_SECONDS)

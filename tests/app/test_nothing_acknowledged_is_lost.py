@@ -318,7 +318,21 @@ def test_a_folder_is_served_once_and_a_port_too(place, tmp_path):
         assert "écoute" not in second.stdout, "it does not listen, and does not say so"
 
         elsewhere = tmp_path / "elsewhere"
-        elsewhere.mkdir()
+        nothing = passnum("serve", "--port", free_port(), "--data-dir", elsewhere)
+        assert nothing.returncode == 1
+        assert nothing.stderr.endswith("[no_instance]\n")
+        assert not elsewhere.exists()
+
+        passnum(
+            "departement",
+            "add",
+            "974",
+            "La Réunion",
+            "--host",
+            "pass.re",
+            "--data-dir",
+            elsewhere,
+        )
         taken = passnum("serve", "--port", place.port, "--data-dir", elsewhere)
         assert taken.returncode == 1
         assert taken.stderr.startswith(f"Le port {place.port} est déjà pris.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.gathering import MOST_SCANS, CounterClosedError, Gatherer
+from app.gathering import FULL_STEP, MOST_SCANS, CounterClosedError, Gatherer
 from ledger.identifiers import new_id
 from redemption.counter import Device, Presented, Scan, Verdict
 from tests.app.running import FEBRUARY
@@ -212,17 +212,18 @@ def test_requests_of_several_loops_each_get_their_answer(flush, gatherer):
 
 
 class Log:
-    """Counts steps of the sequencer; `waiting` is how many of them find something."""
+    """Counts steps of the sequencer; `waiting` entries get their place, `most` a step."""
 
-    def __init__(self, waiting: int = 0) -> None:
-        self.waiting, self.steps = waiting, 0
+    def __init__(self, waiting: int = 0, most: int = 1) -> None:
+        self.waiting, self.most, self.steps = waiting, most, 0
         self.stepped = threading.Semaphore(0)
 
     def __call__(self) -> int:
         self.steps += 1
-        found, self.waiting = self.waiting > 0, max(0, self.waiting - 1)
+        found = min(self.waiting, self.most)
+        self.waiting -= found
         self.stepped.release()
-        return int(found)
+        return found
 
 
 def test_the_sequencer_steps_after_every_flush_and_when_it_is_nudged(flush):
@@ -260,6 +261,18 @@ def test_many_nudges_at_once_are_few_steps():
     release.set()
     counter.close()
     assert log.steps < 10
+
+
+def test_what_one_step_leaves_is_stepped_without_being_asked():
+    log = Log(waiting=2 * FULL_STEP + 1, most=FULL_STEP)
+    counter = Gatherer("test", Flush(), after=log)
+    try:
+        counter.nudge()
+        for _ in range(3):
+            assert log.stepped.acquire(timeout=5)
+        assert (log.waiting, log.steps) == (0, 3)
+    finally:
+        counter.close()
 
 
 def test_a_counter_that_closes_sequences_all_that_waits(flush):
