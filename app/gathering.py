@@ -1,9 +1,10 @@
 """Gathers scans that arrive together into one transaction: group commit for redemptions.
 
-No timer: a flush takes what waits, and nobody is answered before the commit.  A second flush
-begins beside the first only when a crowd waits: for a few scans, what a transaction costs is
-better shared with those that come while the first one runs.  One thread on SQLite, which is
-also where the sequencer steps, so that two writers never fight for the file.
+No timer: a flush takes what waits, and nobody is answered before the commit.  The next flush
+begins while the one before it commits, not sooner: what a transaction costs is better shared with
+those that come while the first one judges.  Unless a crowd waits: one that waits for a lock must not
+hold up everybody.  One thread on SQLite, which is also where the sequencer steps, so that two
+writers never fight for the file.
 """
 
 import asyncio
@@ -11,17 +12,20 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from itertools import islice
 from typing import NamedTuple
 
 from ledger.sequencer import MOST as FULL_STEP
 from redemption.counter import Presented, Verdict
 
 MOST_SCANS = 1_000
-CROWD = 12
+CROWD = 24
 
 log = logging.getLogger(__name__)
 
-Flush = Callable[[Sequence[Presented]], list[Verdict]]
+# Gives the verdicts once all is judged and written, and commits at the end of the block.
+Flush = Callable[[Sequence[Presented]], AbstractContextManager[list[Verdict]]]
 
 
 class CounterClosedError(Exception):
@@ -49,7 +53,7 @@ class Gatherer:
         self._changed = threading.Condition()  # guards all that follows
         self._queue: deque[_Waiting] = deque()
         self._scans = 0
-        self._flushing = 0
+        self._judging = 0
         self._nudged = False
         self._closed = False
         self._threads = [
@@ -92,16 +96,15 @@ class Gatherer:
 
     def _ready(self) -> bool:
         """Whether a flush may begin now."""
-        return bool(self._queue) and (not self._flushing or self._scans >= CROWD)
+        return bool(self._queue) and (not self._judging or self._scans >= CROWD)
 
     def _run(self) -> None:
         while (batch := self._take()) is not None:
             if batch:
-                self._answer(batch)
-                with self._changed:
-                    self._flushing -= 1
-                    if self._ready() or self._closed:
-                        self._changed.notify_all()
+                with ExitStack() as turn:
+                    turn.callback(self._judged)
+                    answers = self._answers(batch, turn)
+                _deliver(answers)
             # Under load the queue is never empty: the log gets its turn after each flush.
             if self._step() == FULL_STEP:
                 self.nudge()
@@ -136,20 +139,27 @@ class Gatherer:
                 batch.append(self._queue.popleft())
                 scans += len(batch[-1].scans)
             self._scans -= scans
-            self._flushing += 1
+            self._judging += 1
             return batch
 
-    def _answer(self, batch: list[_Waiting]) -> None:
-        answers: list[tuple[_Waiting, list[Verdict] | BaseException]] = []
+    def _judged(self) -> None:
+        """Let the next flush begin."""
+        with self._changed:
+            self._judging -= 1
+            if self._ready() or self._closed:
+                self._changed.notify_all()
+
+    def _answers(
+        self, batch: list[_Waiting], turn: ExitStack
+    ) -> list[tuple[_Waiting, list[Verdict] | BaseException]]:
+        """Judge what waits, end the turn before it commits, and return who is told what."""
         try:
-            verdicts = self._flush([scan for waiting in batch for scan in waiting.scans])
-            start = 0
-            for waiting in batch:
-                answers.append((waiting, verdicts[start : start + len(waiting.scans)]))
-                start += len(waiting.scans)
+            with self._flush([s for waiting in batch for s in waiting.scans]) as verdicts:
+                turn.close()
         except Exception as failure:  # noqa: BLE001 - it is handed to whoever waits
-            answers = self._one_by_one(batch, failure)
-        _deliver(answers)
+            return self._one_by_one(batch, failure)
+        told = iter(verdicts)
+        return [(waiting, list(islice(told, len(waiting.scans)))) for waiting in batch]
 
     def _one_by_one(
         self, batch: list[_Waiting], failure: Exception
@@ -160,7 +170,9 @@ class Gatherer:
         answers: list[tuple[_Waiting, list[Verdict] | BaseException]] = []
         for waiting in batch:
             try:
-                answers.append((waiting, self._flush(waiting.scans)))
+                with self._flush(waiting.scans) as verdicts:
+                    pass
+                answers.append((waiting, verdicts))
             except Exception as alone:  # noqa: BLE001 - it is handed to whoever waits
                 answers.append((waiting, alone))
         return answers

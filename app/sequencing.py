@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.instance import Instance
 
 # Little steps cost as much as big ones: entries gather meanwhile, and the log is never far behind.
-REST_SECONDS = 0.1
+REST_SECONDS = 0.25
 RETRY_SECONDS = 1.0
 FULL_STEP = 2_000
 

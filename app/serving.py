@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from litestar import Request
 from litestar.datastructures import State
@@ -58,13 +59,15 @@ class Serving:
         self.guesses.count(device, verdicts)
         return verdicts
 
+    @contextmanager
     def _redeem(
         self, code: str, scans: Sequence[Presented], standing: Standing
-    ) -> list[Verdict]:
+    ) -> Iterator[list[Verdict]]:
+        """Judge, and commit at the end of the block."""
         now = self.instance.moment(code)
         ring = self.instance.keyring(code)
         with self.instance.database.begin(code) as session:
-            return redeem(session, scans, now=now, keyring=ring, standing=standing)
+            yield redeem(session, scans, now=now, keyring=ring, standing=standing)
 
     async def signature(self, code: str, body: bytes) -> dict[str, str]:
         """Return the headers by which the log signs an answer; none where it has no key at hand."""

@@ -2,13 +2,13 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
 
-from app.gathering import FULL_STEP, MOST_SCANS, CounterClosedError, Gatherer
+from app.gathering import CROWD, FULL_STEP, MOST_SCANS, CounterClosedError, Gatherer
 from ledger.identifiers import new_id
 from redemption.counter import Device, Presented, Scan, Verdict
 from tests.app.running import FEBRUARY
@@ -21,20 +21,26 @@ class BreaksTheTransaction(Exception):
 
 
 class Flush:
-    """Accepts everything but the token "broken"; remembers sizes, and can be held back."""
+    """Accepts everything but "broken", and commits all but "lost"; can be held back in both."""
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
         self.entered, self.go_on = threading.Event(), threading.Event()
         self.go_on.set()
+        self.commits = threading.Event()
+        self.commits.set()
 
-    def __call__(self, queue: Sequence[Presented]) -> list[Verdict]:
+    @contextmanager
+    def __call__(self, queue: Sequence[Presented]) -> Iterator[list[Verdict]]:
         self.sizes.append(len(queue))
         self.entered.set()
         assert self.go_on.wait(5)
         if any(p.scan.token == "broken" for p in queue):
             raise BreaksTheTransaction
-        return [Verdict(p.scan.id, "accepted", p.scan.token) for p in queue]
+        yield [Verdict(p.scan.id, "accepted", p.scan.token) for p in queue]
+        assert self.commits.wait(5)
+        if any(p.scan.token == "lost" for p in queue):
+            raise BreaksTheTransaction
 
     @asynccontextmanager
     async def busy(self, gatherer: Gatherer) -> AsyncIterator[None]:
@@ -53,6 +59,11 @@ class Flush:
 
 def scans(*tokens: str) -> list[Presented]:
     return [Presented(Scan(new_id(), token, new_id(), FEBRUARY), PHONE) for token in tokens]
+
+
+async def until(so: Callable[[], bool]) -> None:
+    while not so():  # noqa: ASYNC110 - what it waits for happens in threads
+        await asyncio.sleep(0.001)
 
 
 def told(verdicts: Sequence[Verdict]) -> list[str | None]:
@@ -90,6 +101,63 @@ def test_what_waits_is_judged_at_once_and_each_gets_its_own(flush, gatherer):
 
     run(story())
     assert flush.sizes == [1, sum(range(1, 30))]
+
+
+def test_the_next_is_judged_while_the_one_before_commits_and_nobody_hears_of_it(flush):
+    counter = Gatherer("test", flush, threads=2)
+
+    async def story() -> None:
+        flush.commits.clear()
+        first = asyncio.ensure_future(counter.submit(scans("first")))
+        await until(lambda: flush.sizes == [1])
+        others = [asyncio.ensure_future(counter.submit(scans(f"{n}"))) for n in range(3)]
+        await until(lambda: len(flush.sizes) > 1)
+        assert not first.done(), "it is not committed"
+        flush.commits.set()
+        assert told(await first) == ["first"]
+        assert [told(await other) for other in others] == [["0"], ["1"], ["2"]]
+
+    try:
+        run(story())
+    finally:
+        counter.close()
+
+
+def test_nothing_begins_while_another_judges_unless_a_crowd_waits(flush):
+    counter = Gatherer("test", flush, threads=2)
+
+    async def story() -> None:
+        flush.go_on.clear()
+        sent = [asyncio.ensure_future(counter.submit(scans("first")))]
+        await until(lambda: flush.sizes == [1])
+        sent += [
+            asyncio.ensure_future(counter.submit(scans("few"))) for _ in range(CROWD - 1)
+        ]
+        await asyncio.sleep(0.05)
+        assert flush.sizes == [1]
+        sent.append(asyncio.ensure_future(counter.submit(scans("one more"))))
+        await until(lambda: flush.sizes == [1, CROWD])
+        flush.go_on.set()
+        await asyncio.gather(*sent)
+
+    try:
+        run(story())
+    finally:
+        flush.go_on.set()
+        counter.close()
+
+
+def test_a_commit_that_fails_is_told_and_the_counter_goes_on(flush, gatherer):
+    async def story() -> None:
+        async with flush.busy(gatherer):
+            sent = [asyncio.ensure_future(gatherer.submit(scans(t))) for t in ("a", "lost")]
+        kept, lost = await asyncio.gather(*sent, return_exceptions=True)
+        assert told(kept) == ["a"]
+        assert isinstance(lost, BreaksTheTransaction)
+        assert told(await gatherer.submit(scans("later"))) == ["later"]
+
+    run(story())
+    assert flush.sizes == [1, 2, 1, 1, 1]
 
 
 def test_a_flush_takes_no_more_than_its_worth(flush, gatherer):
