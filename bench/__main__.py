@@ -2,8 +2,8 @@
 
     python -m bench [--seconds 8] [--entries 1000000] [--engine postgresql|sqlite|both]
 
-Machines are shared and noisy: the ratio to pgbench on the same server, minutes apart, is what
-can be compared.  Nothing is simulated: real tokens, the real server over HTTP, fsync on, the
+Machines are shared and noisy: the ratio to pgbench on the same server, or to bare commits on
+the same disk, minutes apart, is what can be compared.  Nothing is simulated: real tokens, the real server over HTTP, fsync on, the
 sequencer live beside it.
 """
 
@@ -137,7 +137,15 @@ def bench_postgresql(seconds: float, entries: int) -> None:
         }
         serve = ["serve", "--port", str(port), "--no-sequencer", "--no-jobs"]
         with running(environment, serve, ["sequencer"], port=port):
-            rates = _measure(ready, port, seconds, lambda mode, clients: tps[mode, clients])
+            rates = _measure(
+                ready,
+                port,
+                seconds,
+                lambda clients: {
+                    "simple-update": tps["simple-update", clients],
+                    "TPC-B": tps["tpcb", clients],
+                },
+            )
         database.close()
         print("  an order as large as the log below")
         server.run("CREATE DATABASE orders")
@@ -155,11 +163,14 @@ def bench_postgresql(seconds: float, entries: int) -> None:
 
 
 def bench_sqlite(seconds: float, entries: int) -> None:
-    """Measure the counter over HTTP on files, durable."""
+    """Measure bare commits of one row, then the counter over HTTP on files, durable."""
+    print("\nSQLite, synchronous=FULL")
+    with tempfile.TemporaryDirectory(prefix="passnum-bench-") as folder:
+        commits = yardstick.one_row_commits(Path(folder) / "bare.db", seconds)
+    print(f"  one-row commits of sqlite3 alone {commits:>9.0f} a second")
     with tempfile.TemporaryDirectory(prefix="passnum-bench-") as folder:
         database = Database(FilesPlace(Path(folder)))
         database.add_departement(CREUSE)
-        print("\nSQLite, synchronous=FULL")
         ready = build(database, _passes(seconds))
         port = free_port()
         environment = {
@@ -167,7 +178,7 @@ def bench_sqlite(seconds: float, entries: int) -> None:
             "PASSNUM_DATA_DIR": folder,
         }
         with running(environment, ["serve", "--port", str(port), "--no-jobs"], port=port):
-            rates = _measure(ready, port, seconds, None)
+            rates = _measure(ready, port, seconds, lambda _c: {"one-row commits": commits})
         database.close()
     with tempfile.TemporaryDirectory(prefix="passnum-bench-") as folder:
         million = Database(FilesPlace(Path(folder)))
@@ -186,9 +197,9 @@ def _passes(seconds: float) -> int:
 
 
 def _measure(
-    ready: Ready, port: int, seconds: float, tps: Callable[[str, int], float] | None
+    ready: Ready, port: int, seconds: float, yardsticks: Callable[[int], dict[str, float]]
 ) -> dict[int, float]:
-    """Return the best rate of scans, by how many a request held."""
+    """Print rates beside those of the yardsticks at as many clients; return the best, by scans a request."""
     accepted, best = 0, dict.fromkeys((1, QUEUE), 0.0)
     for scans in (1, QUEUE):
         kind = "single scans" if scans == 1 else f"queues of {scans}"
@@ -196,13 +207,10 @@ def _measure(
             result = drive(ready, port, clients, scans, seconds)
             accepted += result["accepted"]
             best[scans] = max(best[scans], result["scans_per_second"])
-            ratio = ""
-            if tps is not None:
-                rate = result["scans_per_second"]
-                ratio = (
-                    f"  {rate / tps('simple-update', clients):5.2f} × simple-update"
-                    f"  {rate / tps('tpcb', clients):5.2f} × TPC-B"
-                )
+            ratio = "".join(
+                f"  {result['scans_per_second'] / rate:5.2f} × {name}"
+                for name, rate in yardsticks(clients).items()
+            )
             odd = (
                 ""
                 if not result["not_accepted"] and not result["errors"]
@@ -275,7 +283,7 @@ def bench_million(database: Database, entries: int, rates: dict[int, float]) -> 
     print(
         f"    re-derived and compared {derived:>8.1f} ms  {derived / summed:6.1f} × (count alone {counted:.0f} ms, SUM {summed:.0f} ms)"
     )
-    print(f"    as of a day             {as_of:>8.1f} ms")
+    print(f"    as of a day             {as_of:>8.1f} ms  {as_of / summed:6.1f} ×")
     bench_coffre(database)
     print("  pages over the same log, server and client in one process (median)")
     for page, milliseconds in time_pages(database, now.day.isoformat()):

@@ -1,8 +1,9 @@
-"""What the PostgreSQL server itself does on this machine, as pgbench measures it.
+"""What the engines themselves do on this machine: PostgreSQL as pgbench measures it, SQLite in a bare loop.
 
 A rate of ours means something only beside that of a known program on the same server, so
 these functions run pgbench's own scripts: ``tpcb`` (three updates, one select, one insert)
-and ``simple-update`` (one update, one select, one insert).
+and ``simple-update`` (one update, one select, one insert).  For SQLite there is no such
+program; durable commits of one row, one after the other, are all that one file can do.
 """
 
 import argparse
@@ -10,8 +11,10 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -109,6 +112,22 @@ def run(
         failed=int(_find(r"^number of failed transactions: (\d+)", output, default="0")),
         version=_find(r"^pgbench \(.*?([\d.]+)", output, default="unknown"),
     )
+
+
+def one_row_commits(file: Path, seconds: float) -> float:
+    """Return the commits a second of one inserted row each, in a new file as durable as ours."""
+    raw = sqlite3.connect(file, isolation_level=None)
+    try:
+        raw.execute("PRAGMA journal_mode=WAL").close()
+        raw.execute("PRAGMA synchronous=FULL")
+        raw.execute("CREATE TABLE one (id INTEGER PRIMARY KEY, body BLOB) STRICT")
+        commits, started = 0, time.perf_counter()
+        while time.perf_counter() - started < seconds:
+            raw.execute("INSERT INTO one (body) VALUES (?)", (bytes(100),))
+            commits += 1
+        return commits / (time.perf_counter() - started)
+    finally:
+        raw.close()
 
 
 def _version_of(path: Path) -> tuple[int, ...]:

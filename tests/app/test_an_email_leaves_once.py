@@ -506,15 +506,6 @@ def test_the_database_holds_to_it(instance, box, name, changes):
         session.execute(text(f"UPDATE outbox SET {changes}"))
 
 
-def test_no_email_is_forgotten(instance, box):
-    invited(instance)
-    with (
-        pytest.raises(Exception, match=r"append-only|forbid|permission denied"),
-        instance.database.begin("23") as session,
-    ):
-        session.execute(text("DELETE FROM outbox"))
-
-
 def test_a_job_sends_what_is_due_every_minute_where_a_server_is_set(
     instance, database, tmp_path, clock
 ):

@@ -1,15 +1,10 @@
 """Pages do not grow: as many statements for sixty rows of what a page lists as for two."""
 
 import math
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
 from app.devices import new_device
@@ -34,27 +29,12 @@ from tests.builders import (
     sequence,
 )
 from tests.conftest import moment
+from tests.sending import sent
 
 __all__ = ["engine_house"]
 
 FEW, MANY = 2, 60
 BEFORE = moment("2020-01-06")
-
-
-@contextmanager
-def counted() -> Iterator[list[str]]:
-    """The statements that are sent meanwhile, but for those of the sequencer's own thread."""
-    sent: list[str] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        if not threading.current_thread().name.startswith("counter-"):
-            sent.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield sent
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
 
 
 @dataclass
@@ -119,7 +99,7 @@ def street(engine_house: House) -> Street:
     return Street(engine_house, passes)
 
 
-def _sent(street: Street) -> dict[str, int]:
+def _costs(street: Street) -> dict[str, int]:
     """How many statements each page takes, and each form that is shown again."""
     house = street.house
     browser = house.all_trades()
@@ -127,19 +107,19 @@ def _sent(street: Street) -> dict[str, int]:
     paths += ["/tranches/Q", "/tranches/T999"]
     counts = {}
     for path in paths:
-        with counted() as statements:
+        with sent() as statements:
             answer = browser.get(path)
         assert answer.status_code in {200, 303, 404}, path
         counts[f"GET {path}"] = len(statements)
     for path in ("/personnes", "/ateliers", "/remise", "/compte/mot-de-passe"):
-        with counted() as statements:
+        with sent() as statements:
             answer = browser.post(path)
         assert answer.status_code == 422, path
         counts[f"POST {path}"] = len(statements)
-    with counted() as statements:
+    with sent() as statements:
         assert browser.post("/remise", carnet="11").status_code == 200
     counts["POST /remise, a carnet"] = len(statements)
-    with counted() as statements:
+    with sent() as statements:
         assert browser.post("/tranches/Q/export").status_code == 200
     counts["POST /tranches/Q/export"] = len(statements)
     with house.database.begin("23") as session:
@@ -147,7 +127,7 @@ def _sent(street: Street) -> dict[str, int]:
             session, "23", scope="departement", at=None, label="x", now=house.now
         )
     signed = {"Authorization": f"Bearer {token}"}
-    with counted() as statements:
+    with sent() as statements:
         answer = house.http.get("/api/v1/reconciliations", headers=signed)
     assert answer.status_code == 200
     counts["GET /api/v1/reconciliations"] = len(statements)
@@ -162,11 +142,11 @@ def test_a_page_takes_as_many_statements_for_sixty_rows_as_for_two(street, monke
     browser.ask("GET", "/")  # the list of départements is read once, and the keys
     browser.get("/.well-known/passnum-keys.json")
     browser.post("/remise")
-    before = _sent(street)
+    before = _costs(street)
     few = {path: browser.get(path).text for path in ("/tranches", "/lieux", "/personnes")}
 
     street.grow(MANY)
-    after = _sent(street)
+    after = _costs(street)
     many = {path: browser.get(path).text for path in few}
 
     assert after == before

@@ -8,10 +8,13 @@ import sqlite3
 import stat
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
+from tests.app.postbox import free_port
 from tests.app.running import PASSNUM, Printed, environment, typed
 
 TRANCHES = ("T1", "T2", "ESSAI")
@@ -71,12 +74,69 @@ def test_a_second_run_builds_nothing_and_tells_the_same(made):
     assert {file.name: file.stat().st_mtime_ns for file in folder.glob("demo.*")} == before
 
 
-def test_the_story_is_the_same_every_time_in_an_empty_folder_too(made, tmp_path):
-    (tmp_path / "again").mkdir()
-    again = demo(tmp_path / "again")
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Have programs hear SIGINT: whoever ignores it, as a shell's background does, hands that on to them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_it_is_built_in_an_empty_folder_and_served_until_an_interruption(made, tmp_path):
+    folder, printed, port = tmp_path / "again", tmp_path / "printed", free_port()
+    folder.mkdir()
+    command = [PASSNUM, "demo", "--port", str(port), "--data-dir", str(folder)]
+    with (
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", follow_redirects=True) as pages,
+        printed.open("w") as told,
+        subprocess.Popen(command, env=environment(), stdout=told, stderr=told) as served,
+    ):
+        try:
+            deadline = time.monotonic() + 60
+            while (first := answer(pages, "/")) is None:
+                assert served.poll() is None, printed.read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            paths = re.findall(rf"http://127\.0\.0\.1:{port}(/\S*)", printed.read_text())
+            shown = {path: pages.get(path) for path in paths}
+            served.send_signal(signal.SIGINT)
+            code = served.wait(timeout=20)
+        finally:
+            served.kill()
+
+    out = printed.read_text()
+    assert code == 0, out
+    assert not re.search("Traceback|ERROR", out)
+    assert "Creuse" in first.text
+    assert {page.status_code for page in shown.values()} == {200}
+    passes = [page.text for path, page in shown.items() if path.startswith("/V/")]
+    assert [("10,00" in page) for page in passes] == [True] * 3
+    assert "/23/connexion" in shown
+    # The story is the same every time.
     amounts = figures(made[1])
     assert len(amounts) > 40
-    assert figures(again) == amounts
+    assert figures(Printed(code, out, "")) == amounts
+
+
+def answer(pages: httpx.Client, path: str) -> httpx.Response | None:
+    """Return what the server answers, or nothing while nobody listens."""
+    try:
+        return pages.get(path)
+    except httpx.TransportError:
+        return None
+
+
+def test_the_readme_shows_what_is_printed(made):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    [shown] = re.findall(r"^```text\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+    printed = re.sub("[\N{NARROW NO-BREAK SPACE}\N{NO-BREAK SPACE}]", " ", made[1].out)
+    parts = [part.strip("\n") for part in re.split(r"\n(?:…\n)?\n|\n…\n", shown)]
+    assert len(parts) == 5
+    places = [f"\n{printed}\n".find(f"\n{part}\n") for part in parts]
+    assert -1 not in places, [p for p, at in zip(parts, places, strict=True) if at < 0]
+    assert places == sorted(places)
+    assert len(figures(Printed(0, shown, ""))) > 15
 
 
 def test_its_secrets_are_read_by_nobody_else(made):
@@ -110,6 +170,7 @@ def test_a_real_departement_is_not_taken_for_a_demonstration(tmp_path):
     assert (tmp_path / "data" / "d23.db").read_bytes() == before
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
 def test_an_interruption_leaves_nothing_half_made(tmp_path, sign):
     folder = tmp_path / "demo"

@@ -193,6 +193,7 @@ def test_a_tranche_for_some_publics_is_handed_out_to_them_alone(session):
         assert answer.code == "public_not_targeted"
         assert list(answer.facts["publics"]) == ["jeunes", "rsa"]
     told = session.scalars(select(refusal.c.facts)).all()
+    assert len(told) == 2
     assert not any("retrait" in facts for facts in told)
     done(given(session, serials[0], category="rsa"))
 

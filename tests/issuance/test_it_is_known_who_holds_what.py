@@ -3,7 +3,6 @@
 from datetime import date
 
 import pytest
-from sqlalchemy import event
 
 from issuance.desks import OpenDesk, open_desk
 from issuance.holdings import holdings, spans
@@ -22,6 +21,7 @@ from tests.builders import (
     taken_over,
 )
 from tests.conftest import copy_of_database, copy_of_files, moment
+from tests.sending import sent
 
 # A spring, day by day: what is true at its end is asked of each of its days.
 DAYS = (
@@ -132,20 +132,13 @@ def test_a_desk_is_told_of_its_own_and_of_what_comes_to_it(spring):
 
 @pytest.mark.parametrize("on", [None, date(2020, 2, 11)])
 def test_as_many_statements_whatever_there_is(spring, on):
-    seen = []
-
-    def note(_connection, _cursor, statement, *_) -> None:
-        seen.append(statement)
-
     with spring.begin("23", read_only=True) as session:
-        engine = session.get_bind().engine
-        event.listen(engine, "before_cursor_execute", note)
-        found = spans(session, on=on)
-        alone = len(seen)
-        holdings(session, on=on)
-        event.remove(engine, "before_cursor_execute", note)
+        with sent() as alone:
+            found = spans(session, on=on)
+        with sent() as beside:
+            holdings(session, on=on)
     assert len(found) >= 4
-    assert (alone, len(seen) - alone) == (2, 6)
+    assert (len(alone), len(beside)) == (2, 6)
 
 
 def test_what_has_lapsed_is_held_by_nobody(session):

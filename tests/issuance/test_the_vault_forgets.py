@@ -295,23 +295,6 @@ def test_a_look_that_is_not_committed_is_a_look_at_nothing(database):
         assert findings(session) == []
 
 
-@pytest.mark.parametrize("table", [vault_access, vault_record, vault_person])
-def test_no_line_of_the_vault_is_removed_nor_any_record_changed(database, table):
-    with database.begin("23") as session:
-        look(session, *people(session))
-    statements = [f"DELETE FROM {table.name}"]
-    if table is not vault_person:
-        [column, *_] = table.c.keys()
-        statements.append(f"UPDATE {table.name} SET {column} = {column}")
-    for role in ("app", "owner"):
-        for statement in statements:
-            with (
-                pytest.raises(DatabaseError, match="append-only|permission denied"),
-                database.begin("23", role) as session,
-            ):
-                session.execute(text(statement))
-
-
 def test_the_audit_misses_a_look_and_an_erasure_made_behind_our_back(database):
     with database.begin("23") as session:
         one, two = people(session)
@@ -420,7 +403,7 @@ def test_a_key_that_was_kept_aside_is_not_put_back(database):
         done(forget(session, person))
     for role in ("app", "owner"):
         with (
-            pytest.raises(DatabaseError, match="stays erased|permission denied"),
+            pytest.raises(DatabaseError, match="stays erased"),
             database.begin("23", role) as session,
         ):
             session.execute(

@@ -1,12 +1,9 @@
-"""Append-only is enforced below Python: raw SQL is refused, as superuser too; the audit sees what slips by."""
-
-import re
+"""The database holds the rules of the journal against raw SQL; the audit sees what an administrator slips by."""
 
 import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DatabaseError, IntegrityError, ProgrammingError
 
-from app.database import FilesPlace
 from ledger import audit, models
 from ledger.accounts import open_accounts
 from ledger.attempts import Act, Attempt, open_attempts
@@ -15,9 +12,6 @@ from ledger.identifiers import new_id
 from ledger.journal import record
 from tests.conftest import as_superuser, moment
 from tests.ledger.test_the_log_grows_without_a_gap import note, step
-
-JOURNAL = ["account", "attempt", "entry", "log_leaf", "checkpoint"]
-FORBIDDEN = re.compile("append-only|permission denied")
 
 
 @pytest.fixture
@@ -32,63 +26,6 @@ def written(database):
             )  # fmt: skip
     step(database)
     return database
-
-
-@pytest.mark.parametrize("table", JOURNAL)
-@pytest.mark.parametrize("statement", ["UPDATE {t} SET {c} = {c}", "DELETE FROM {t}"])
-def test_no_role_changes_a_row(written, table, statement):
-    column = {"account": "kind", "log_leaf": "leaf_hash", "checkpoint": "root"}.get(
-        table, "id"
-    )
-    for role in ("app", "sequencer", "owner"):
-        with (
-            pytest.raises(DatabaseError, match=FORBIDDEN),
-            written.begin("23", role) as session,
-        ):
-            session.execute(text(statement.format(t=table, c=column)))
-
-
-@pytest.mark.parametrize("table", JOURNAL)
-def test_no_superuser_changes_a_row_by_mistake(written, request, table):
-    engine = as_superuser(written, request)
-    column = {"account": "kind", "log_leaf": "leaf_hash", "checkpoint": "root"}.get(
-        table, "id"
-    )
-    statements = [f"UPDATE {table} SET {column} = {column}", f"DELETE FROM {table}"]
-    if engine.dialect.name == "postgresql":
-        statements.append(f"TRUNCATE {table} CASCADE")
-    for statement in statements:
-        with (
-            pytest.raises(DatabaseError, match="append-only"),
-            engine.begin() as connection,
-        ):
-            if engine.dialect.name == "postgresql":
-                connection.execute(text("SET LOCAL search_path = d23"))
-            connection.execute(text(statement))
-    engine.dispose()
-
-
-@pytest.mark.parametrize("table", JOURNAL)
-def test_insert_or_replace_does_not_walk_around_the_triggers(written, table):
-    if not isinstance(written.place, FilesPlace):
-        with pytest.raises(DatabaseError), written.begin("23") as session:
-            session.execute(
-                text(
-                    f"INSERT INTO {table} SELECT * FROM {table} ON CONFLICT DO UPDATE SET id = 1"
-                )
-            )
-        return
-    with written.begin("23") as session:
-        columns = [
-            row[1]
-            for row in session.execute(text(f"PRAGMA table_xinfo({table})")).all()
-            if row[6] == 0  # not generated
-        ]
-        names = ", ".join(columns)
-    with pytest.raises(DatabaseError, match="append-only"), written.begin("23") as session:
-        session.execute(
-            text(f"INSERT OR REPLACE INTO {table} ({names}) SELECT {names} FROM {table}")
-        )
 
 
 @pytest.mark.postgres
@@ -113,7 +50,6 @@ def test_nobody_but_the_sequencer_takes_from_the_queue(written):
 @pytest.mark.parametrize(
     ("statement", "named"),
     [
-        ("UPDATE entry SET amount_cents = 0", "append-only"),
         (
             "INSERT INTO gate (key, generation) VALUES ('x', -1)",
             "ck_gate_generation_counts",
@@ -126,7 +62,7 @@ def test_nobody_but_the_sequencer_takes_from_the_queue(written):
 )
 def test_a_constraint_says_its_name(written, statement, named):
     with (
-        pytest.raises(DatabaseError, match=f"{named}|permission denied"),
+        pytest.raises(DatabaseError, match=named),
         written.begin("23") as session,
     ):
         session.execute(text(statement))
@@ -197,7 +133,10 @@ def test_an_entry_refers_to_an_attempt_and_to_accounts_that_exist(written, missi
         debit="nowhere/1" if missing == "debit" else "circulating/1",
         cents=1000,
     )
-    with pytest.raises(IntegrityError), written.begin("23") as session:
+    with (
+        pytest.raises(IntegrityError, match="(?i)refers to no|foreign key"),
+        written.begin("23") as session,
+    ):
         record(session, [entry])
     with written.begin("23", read_only=True) as session:
         assert (

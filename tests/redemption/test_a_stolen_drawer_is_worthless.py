@@ -4,7 +4,6 @@ import threading
 from collections import Counter
 
 import pytest
-from sqlalchemy import event
 
 from app.audit import audit_departement
 from issuance.hand_outs import HandOut
@@ -23,6 +22,7 @@ from tests.builders import (
     sequence,
 )
 from tests.conftest import moment
+from tests.sending import sent
 
 AT = moment("2020-02-03", 14)
 STOLEN = moment("2020-02-10")
@@ -124,24 +124,21 @@ def test_more_than_one_act_holds_is_refused_and_half_of_it_is_not(database, monk
 
 def test_a_range_that_is_too_long_is_counted_and_not_read(database, monkeypatch):
     monkeypatch.setattr("redemption.blocking.PASSES_MAX", 10)
-    told = []
-
-    def note(_connection, _cursor, statement, *_) -> None:
-        told.append(" ".join(statement.lower().split()))
-
     with database.begin("23") as session:
         an_order(session, a_world(session), 3)
-        engine = session.get_bind().engine
-        event.listen(engine, "before_cursor_execute", note)
-        answer = blocking(session, 1, 3)
-        refused = [s for s in told if "voucher.carnet" in s]
-        told.clear()
-        done(blocking(session, 1, 2))
-        accepted = [s for s in told if "voucher.carnet" in s]
-        event.remove(engine, "before_cursor_execute", note)
+        with sent() as refused:
+            answer = blocking(session, 1, 3)
+        with sent() as accepted:
+            done(blocking(session, 1, 2))
     assert answer.code == "range_too_long"
-    assert [s.startswith("select count(") for s in refused] == [True]
-    assert [s.startswith("select count(") for s in accepted[:2]] == [True, False]
+    assert counts_of_passes(refused) == [True]
+    assert counts_of_passes(accepted)[:2] == [True, False]
+
+
+def counts_of_passes(statements: list[str]) -> list[bool]:
+    """Tell of each statement about the passes of a range whether it only counts them."""
+    plain = [" ".join(statement.lower().split()) for statement in statements]
+    return [s.startswith("select count(") for s in plain if "voucher.carnet" in s]
 
 
 def test_hand_outs_that_race_it_come_before_or_find_it_blocked(database):

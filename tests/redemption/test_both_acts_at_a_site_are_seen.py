@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import select
 
 from funding.hand_out_rules import HandOutRules
 from issuance.desks import Deliver, OpenDesk, deliver, open_desk
@@ -33,6 +33,7 @@ from tests.builders import (
     scanned,
 )
 from tests.conftest import moment
+from tests.sending import sent
 
 NOW = moment("2020-01-20")
 LATER = moment("2020-02-04")
@@ -110,18 +111,6 @@ def test_what_was_replaced_often_is_found_in_as_many_queries(session):
     lost = [done(at_site(session, "MEDIA", "lieu-1", serial)) for serial in serials[5:8]]
     workshop = a_workshop(session)
 
-    def queries() -> int:
-        counted: list[str] = []
-
-        def count(_conn, _cursor, statement: str, *_more: object) -> None:
-            counted.append(statement)
-
-        bind = session.connection()
-        event.listen(bind, "before_cursor_execute", count)
-        same_organisation(session)
-        event.remove(bind, "before_cursor_execute", count)
-        return len(counted)
-
     asked = []
     for one in lost:
         again = ReplaceHandOut(new_id(), one.act)
@@ -129,8 +118,11 @@ def test_what_was_replaced_often_is_found_in_as_many_queries(session):
         world.passes |= _printed(session, world, done(told).facts["order"])
         [verdict] = scanned(session, world, workshop, *told.facts["serials"], now=LATER)
         assert verdict.verdict == "accepted"
-        asked.append(queries())
+        with sent() as queries:
+            same_organisation(session)
+        asked.append(len(queries))
     assert len(set(asked)) == 1
+    assert asked[0] > 0
     assert same_organisation(session)[0].passes == 3
 
 
