@@ -24,7 +24,7 @@ device = table(
     ),
 )
 
-# One row per job and day, written in the job's own transaction: a second process finds it.
+# One row per job and day, written once every step of the job was through.
 job_run = table(
     "job_run",
     Column("job", Words, primary_key=True),

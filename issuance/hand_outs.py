@@ -137,8 +137,8 @@ class HandOut(msgspec.Struct, frozen=True):
     hand-out that is recorded late, today unless told.  `holder` and what else is told of the
     person (`category`, `need`) go to the vault only.  `despite_limit` says why a limit per
     person does not hold: it is another person, or the département decided.  `at_site` is the
-    site at whose counter the desk gives, `given_at` the instant by the clock of a device that was
-    without a network.
+    site at whose counter the desk gives, by its number, or as text that somebody typed; `given_at`
+    is the instant by the clock of a device that was without a network.
     """
 
     id: UUID
@@ -152,7 +152,7 @@ class HandOut(msgspec.Struct, frozen=True):
     given_on: date | None = None
     holder: Holder | None = None
     despite_limit: DespiteLimit | None = None
-    at_site: str | None = None
+    at_site: str | int | None = None
     given_at: datetime | None = None
 
 

@@ -59,19 +59,26 @@ def spent_passes_had_been_handed_out(session: Session) -> Iterator[Finding]:
 
 
 def hand_outs_moved_what_they_gave(session: Session) -> Iterator[Finding]:
-    """Each hand-out gave as many passes as its entry says."""
+    """Each hand-out gave as many passes as its entry says, and moved the face value of each."""
     given = select(handed_out.c.entry_id, func.count().label("passes")).group_by(
         handed_out.c.entry_id
     )
     counted = given.subquery()
+    faces = dict(
+        session.execute(select(voucher_order.c.number, voucher_order.c.face_cents)).all()
+    )
     rows = session.execute(
-        select(entry.c.id, entry.c.amount_cents, counted.c.passes)
+        select(entry.c.id, entry.c.amount_cents, entry.c.body, counted.c.passes)
         .outerjoin(counted, counted.c.entry_id == entry.c.id)
         .where(entry.c.kind == "handed_out")
+        .execution_options(yield_per=2_000)
     )
-    for identifier, cents, passes in rows:
-        if not passes or cents % passes:
-            yield Finding("hand_out_differs", {"entry": str(identifier), "passes": passes})
+    for identifier, cents, body, passes in rows:
+        facts = canonical.decode(body)["facts"]
+        told = facts["count"]
+        if passes != told or cents != told * faces.get(facts["order"], 0):
+            found = {"told": told, "passes": passes or 0, "cents": cents}
+            yield Finding("hand_out_differs", {"entry": str(identifier)} | found)
 
 
 def hand_outs_are_told_as_they_were_given(session: Session) -> Iterator[Finding]:

@@ -89,35 +89,37 @@ class BlockStock(msgspec.Struct, frozen=True):
 def block_carnet(session: Session, request: BlockCarnet, *, by: str, now: Moment) -> Answer:
     """Block each pass of a carnet that is left, one entry each; its value is set apart.
 
-    A pass still in stock leaves it by the same act, so that nobody can hand it out later.
+    A pass still in stock leaves it by the same act, so that nobody can hand it out later.  Scans and
+    hand-outs under way come before, or find it blocked.
     Refused with `carnet_unknown`, `nothing_to_block`.
     """
     act = Act(request.id, "block_carnet", by, now)
 
     def done() -> None:
-        serials = session.scalars(
-            select(voucher.c.serial)
+        made = session.execute(
+            select(voucher.c.serial, voucher.c.order_number)
             .where(voucher.c.carnet == request.carnet)
             .order_by(voucher.c.rank)
         ).all()
-        rows = presented.passes(session, serials)
-        if not rows:
+        if not made:
             raise CarnetUnknown(str(request.carnet))
-        order = order_row(session, next(iter(rows.values())).order)
-        held = gates.hold(
-            session, [stock_gate(order.number), circulating_gate(order.number)]
-        )
-        closed = {key for key, gate in held.items() if gate.closed_by is not None}
+        order = order_row(session, made[0].order_number)
+        # Alone with the order, before looking: a pass that is spent or handed out meanwhile would
+        # refuse the whole act, for ever.  In the order in which everybody takes them.
+        keys = {
+            "circulating": circulating_gate(order.number),
+            "stock": stock_gate(order.number),
+        }
+        closed = {
+            stage
+            for stage, key in keys.items()
+            if gates.take(session, key).closed_by is not None
+        }
+        rows = presented.passes(session, [row.serial for row in made])
         left = [
-            rows[serial]
-            for serial in serials
-            if not rows[serial].held
-            and (
-                circulating_gate(order.number)
-                if rows[serial].handed_out
-                else stock_gate(order.number)
-            )
-            not in closed
+            row
+            for row in (rows[each.serial] for each in made)
+            if not row.held and row.stage not in closed
         ]
         if not left:
             raise NothingToBlock(request.carnet)

@@ -28,7 +28,7 @@ from ledger.sealing import Sealer
 from redemption.counter import Device, Presented, Scan, Verdict, redeem
 from redemption.hand_out import gives_at, hand_out
 from redemption.recognition import recognise
-from redemption.sites import site_row
+from redemption.sites import site_by_number
 from redemption.workshops import workshop_row
 
 # The scan of an act has an id of its own, that no entry of a hand-out can have.
@@ -63,7 +63,7 @@ def offer(
         return None
     if session.scalar(select(publics)):
         return None
-    here = site_row(session, str(site))
+    here = site_by_number(session, site)
     if not gives_at(session, where.desk, here, where.tranche):
         return None
     return Offer(row.serial, where.desk)

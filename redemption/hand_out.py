@@ -1,6 +1,7 @@
 """The hand-out as desks do it: issuance gives the passes, then scans that waited for it are decided."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import Row, select
@@ -20,7 +21,7 @@ from ledger.sealing import Sealer
 from redemption import presented
 from redemption.admission import PassFacts, Reason, judge
 from redemption.models import kept_scan
-from redemption.sites import site_row
+from redemption.sites import site_by_number, site_row
 from redemption.uses import redeemed, use_facts
 
 # The fields that requests did not have at first.
@@ -50,7 +51,7 @@ def hand_out(
     act = Act(request.id, "hand_out", by, now, shown)
 
     def done() -> None:
-        site = None if request.at_site is None else site_row(session, request.at_site)
+        site = _site(session, request.at_site)
         order, serials = give(
             session, act, request, sealer, at_site=None if site is None else site.number
         )
@@ -69,8 +70,20 @@ def _hashed(request: HandOut) -> HandOut:
     told: a hand-out whose answer was lost over an update is still the same one.
     """
     untold = [name for name in TOLD_LATER if getattr(request, name) is None]
-    left_out = dict.fromkeys([*untold, "holder"], msgspec.UNSET)
-    return msgspec.structs.replace(request, category=None, need=None, **left_out)
+    told: dict[str, Any] = dict.fromkeys([*untold, "holder"], msgspec.UNSET)
+    if request.at_site is not None:  # a number was told as text, and is hashed as one
+        told["at_site"] = str(request.at_site)
+    return msgspec.structs.replace(request, category=None, need=None, **told)
+
+
+def _site(
+    session: Session, asked: str | int | None
+) -> "Row[int, str, str | None, str] | None":
+    if asked is None:
+        return None
+    if isinstance(asked, int):
+        return site_by_number(session, asked)
+    return site_row(session, asked)
 
 
 def gives_at(

@@ -156,14 +156,28 @@ def departement_of(facts: SiteFacts) -> str:
 
 
 def site_row(session: Session, key: str) -> "Row[int, str, str | None, str]":
-    """Return number, national id, SIRET and name of a site, by national id or number."""
-    columns = select(site.c.number, site.c.national_id, site.c.siret, site.c.name)
-    row = session.execute(columns.where(site.c.national_id == key)).one_or_none()
+    """Return number, national id, SIRET and name of a site, by what somebody typed.
+
+    A national id comes before a number, and may look like one.  A program that has a number asks
+    `site_by_number`.
+    """
+    row = session.execute(_CALLED.where(site.c.national_id == key)).one_or_none()
     if row is None and NUMBER.fullmatch(key):
-        row = session.execute(columns.where(site.c.number == int(key))).one_or_none()
+        return site_by_number(session, int(key))
     if row is None:
         raise NotFound("site", key)
     return row
+
+
+def site_by_number(session: Session, number: int) -> "Row[int, str, str | None, str]":
+    """Return number, national id, SIRET and name of the site of this number, and no other."""
+    row = session.execute(_CALLED.where(site.c.number == number)).one_or_none()
+    if row is None:
+        raise NotFound("site", str(number))
+    return row
+
+
+_CALLED = select(site.c.number, site.c.national_id, site.c.siret, site.c.name)
 
 
 class SiteNames(NamedTuple):

@@ -247,8 +247,9 @@ def reconcile_(
 def audit(place: Place) -> None:
     """Derive everything again; exit code 1 if something differs."""
     different = 0
+    came_without_vault = place.instance.departement(place.code).read_only
     with place.begin(read_only=True) as session:
-        for name, findings in audit_departement(session):
+        for name, findings in audit_departement(session, with_vault=not came_without_vault):
             found = list(findings)
             different += len(found)
             verdict = (

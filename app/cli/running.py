@@ -1,6 +1,7 @@
 """Commands that run: the server, the sequencer, the jobs, the demonstration."""
 
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -92,14 +93,19 @@ def jobs_(instance: Instance, once: bool) -> None:
         _until_signal(jobs.run_until, instance)
         return
     do_all(instance, KINDS)
+    failed = False
     for tenant in instance.database.working_departements():
         for job, done in jobs.run_all(instance, tenant).items():
-            told = (
-                _("déjà faite aujourd'hui")
-                if done is None
-                else _("{count} fait", count=done)
-            )
-            click.echo(f"{tenant.code} {job} : {told}")
+            failed |= done == jobs.FAILED
+            click.echo(f"{tenant.code} {job} : {_told(done)}")
+    if failed:
+        sys.exit(1)
+
+
+def _told(done: int | str | None) -> str:
+    if done == jobs.FAILED:
+        return _("échec ; relancez, ce qui est fait ne sera pas refait")
+    return _("déjà faite aujourd'hui") if done is None else _("{count} fait", count=done)
 
 
 @click.command(

@@ -184,7 +184,7 @@ class Mediator(Controller):
             pic == "yes",
             cast("Proof", proof),
             serials=(serial,),
-            at_site=str(held.site),
+            at_site=held.site,
         )
 
         def done(session: Session, now: Moment) -> tuple[Told, Verdict | None]:

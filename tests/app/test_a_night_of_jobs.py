@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from app import jobs
 from app.instance import Instance
@@ -15,8 +15,10 @@ from app.people.models import sign_in_failures
 from ledger import queries
 from ledger.models import entry
 from ledger.moments import Moment
+from redemption.lapsing import lapse
+from redemption.models import workshop as workshops
 from tests.app.running import an_instance
-from tests.builders import CALENDAR, a_workshop, a_world, an_order, given, scanned
+from tests.builders import CALENDAR, World, a_workshop, a_world, an_order, given, scanned
 from tests.conftest import CREUSE, PARIS, REUNION, moment
 from tests.together import together
 
@@ -154,9 +156,7 @@ def test_days_of_downtime_are_caught_up(instance, clock):
 
     assert lapsed(instance) == ALL
     assert jobs.run_all(instance, CREUSE) == {"lapse": None, "forget_failures": None}
-    with instance.database.begin("23") as session:
-        assert jobs.last_run(session, "lapse") == date(2021, 2, 20)
-        assert jobs.last_run(session, "other") is None
+    assert runs(instance) == [LAST_DAY, date(2021, 2, 20)]
 
 
 def test_failures_of_sign_ins_are_forgotten_after_a_day_and_no_sooner(instance, clock):
@@ -188,50 +188,111 @@ def test_what_a_job_did_is_in_the_log_when_it_ends_on_sqlite(instance, clock):
             assert queries.waiting(session) == 0
 
 
-def test_of_several_processes_at_once_one_does_it(instance, clock):
+def test_several_processes_at_once_do_it_once(instance, clock):
     clock.now = at(AFTER, 0, 5)
 
     results = together(4, lambda: jobs.run_once_a_day(instance, "23", "lapse"))
 
-    assert sorted(results, key=str) == [2, None, None, None]
+    assert sum(result or 0 for result in results) == 2
     assert acts(instance) == 2
     assert runs(instance) == [AFTER]
+    assert lapsed(instance) == ALL
 
 
 class Crash(Exception):
     """The power goes."""
 
 
-def test_a_job_that_crashes_leaves_no_trace_and_runs_again(instance, clock, monkeypatch):
-    def lapse_then_crash(session, now: Moment) -> int:
-        assert jobs.lapse_what_is_due(session, now) == 2
-        raise Crash
-
-    clock.now = at(AFTER, 0, 5)
-    monkeypatch.setitem(jobs.JOBS, "crashing", lapse_then_crash)
-
-    with pytest.raises(Crash):
-        jobs.run_once_a_day(instance, "23", "crashing")
-
-    assert runs(instance) == []
-    assert acts(instance) == 0
-    assert lapsed(instance) == NOTHING
-    assert jobs.run_once_a_day(instance, "23", "lapse") == 2
-    assert lapsed(instance) == ALL
-
-
-def test_a_constraint_that_a_job_breaks_is_not_taken_for_a_run_of_before(
+def test_a_job_that_crashes_leaves_no_half_and_goes_on_where_it_was(
     instance, clock, monkeypatch
 ):
-    def twice(session, now: Moment) -> int:
-        row = {"job": "other", "day": now.day, "ran_at": now.at}
-        session.execute(insert(job_run).values(row))
-        session.execute(insert(job_run).values(row))
-        return 1
+    def crash(session, *args, **kwargs):
+        answer = lapse(session, *args, **kwargs)
+        if answer.facts["stage"] == "circulating":
+            raise KeyboardInterrupt  # no error: the process is told to end
+        return answer
 
-    monkeypatch.setitem(jobs.JOBS, "broken", twice)
-    with pytest.raises(Exception, match="job_run"):
-        jobs.run_once_a_day(instance, "23", "broken")
+    clock.now = at(AFTER, 0, 5)
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(jobs, "lapse", crash)
+        with pytest.raises(KeyboardInterrupt):
+            jobs.run_once_a_day(instance, "23", "lapse")
+
+    assert runs(instance) == []
+    assert lapsed(instance) == {"circulating": 0, "stock": 10_000}
+    assert jobs.run_once_a_day(instance, "23", "lapse") == 1
+    assert lapsed(instance) == ALL
+    assert runs(instance) == [AFTER]
+
+
+def test_what_fails_stops_neither_the_other_lapses_nor_the_other_jobs(
+    instance, clock, monkeypatch, caplog
+):
+    def crash(session, request, **kwargs):
+        answer = lapse(session, request, **kwargs)
+        if request.stage == "stock":
+            raise Crash
+        return answer
+
+    clock.now = at(AFTER, 0, 5)
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(jobs, "lapse", crash)
+        night = jobs.run_all(instance, CREUSE)
+
+    assert night == {"lapse": jobs.FAILED, "forget_failures": 0}
+    assert "lapse: 1 of 2" in caplog.text
+    assert lapsed(instance) == {"circulating": 5_000, "stock": 0}
+    if not instance.database.place.sequencer_is_apart:
+        with instance.database.begin("23", read_only=True) as session:
+            assert queries.waiting(session) == 0
+    # The day is not done: the next try does what is left of it, and that alone.
+    clock.now = at(AFTER, 1, 0)
+    assert jobs.run_all(instance, CREUSE) == {"lapse": 1, "forget_failures": None}
+    assert lapsed(instance) == ALL
+    assert runs(instance) == [AFTER]
+
+
+@pytest.fixture
+def ten_orders(database, tmp_path, clock) -> tuple[Instance, World, list[str]]:
+    """Ten orders of one carnet each, all handed out."""
+    with database.begin("23") as session:
+        world = a_world(session)
+        firsts = [an_order(session, world, 1)[0] for _ in range(10)]
+        given(session, firsts[1])
+        given(session, firsts[9])
+        a_workshop(session)
+    return an_instance(database, tmp_path, clock), world, firsts
+
+
+@pytest.mark.parametrize(
+    "database", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+def test_the_lapses_of_a_night_and_a_queue_of_scans_never_wait_for_each_other_in_a_ring(
+    ten_orders, clock
+):
+    """A queue has a pass of order 10 in hand, then asks for one of order 2, while both lapse."""
+    instance, world, firsts = ten_orders
+    clock.now = at(AFTER, 0, 5)
+    came = Moment(at(LAST_DAY, 23, 0), PARIS)
+    night: list[int | None] = []
+    with instance.database.begin("23") as session:
+        workshop = session.scalars(select(workshops.c.id)).one()
+        [before] = scanned(session, world, workshop, firsts[9], now=came)
+        running = threading.Thread(
+            target=lambda: night.append(jobs.run_once_a_day(instance, "23", "lapse"))
+        )
+        running.start()
+        # Orders 1 to 9 lapse meanwhile, in stock and in hand, and the stock of the tenth waits.
+        for _ in range(300):
+            if acts(instance) == 18:
+                break
+            threading.Event().wait(0.01)
+        [after] = scanned(session, world, workshop, firsts[1], now=came)
+    running.join(10)
+
+    assert (before.verdict, after.verdict) == ("accepted", "lapsed")
+    assert night == [20]
+    assert runs(instance) == [AFTER]
 
 
 def test_jobs_that_start_together_leave_every_cent_in_one_place(instance, clock):

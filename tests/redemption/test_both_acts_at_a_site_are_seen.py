@@ -17,8 +17,10 @@ from ledger.models import entry
 from redemption.both_acts import done_before, give_and_use, offer
 from redemption.counter import Device
 from redemption.hand_out import hand_out
+from redemption.mednum import clean
 from redemption.replacing import ReplaceHandOut, replace_hand_out
 from redemption.same_organisation import SameOrganisation, same_organisation
+from redemption.sites import save_site, site_row
 from redemption.undoing import Undo, undo
 from tests.builders import (
     MANAGER,
@@ -144,7 +146,7 @@ def test_a_desk_tells_a_true_siret_and_commune_or_none(session, told, reason):
 
 
 def both(session, world, code: str, serial: str, workshop, **more):
-    asked = HandOut(new_id(), code, True, "declared", serials=(serial,), at_site="1")
+    asked = HandOut(new_id(), code, True, "declared", serials=(serial,), at_site=1)
     asked = msgspec.structs.replace(asked, **more)
     scan = scan_of(world.token(serial), workshop, LATER)
     told = give_and_use(
@@ -186,6 +188,23 @@ def test_both_acts_are_one_and_sent_again_are_done_once(session):
         == 1
     )
     assert offer(session, token, 1, ["MEDIA"], world.ring) is None
+
+
+def test_a_number_is_not_taken_for_the_national_id_of_another_site(session):
+    world, serials = a_library(session)
+    workshop = a_workshop(session)
+    row = {
+        "id": "1", "nom": "Ailleurs", "commune": "Aubusson", "code_postal": "23200",
+        "adresse": "1 rue Vieille", "date_maj": "2020-01-01",
+    }  # fmt: skip
+    called_1 = clean(row, imported_on=NOW.day).site
+    save_site(session, called_1, dated=True, by="test", now=NOW)
+    assert site_row(session, "1").number == 3, "what is typed is a national id first"
+
+    assert offer(session, world.token(serials[5]), 1, ["MEDIA"], world.ring) is not None
+    _, _, (answer, verdict) = both(session, world, "MEDIA", serials[5], workshop)
+    assert (done(answer).facts["at_site"], verdict.verdict) == (1, "accepted")
+    assert at_site(session, "MEDIA", "1", serials[6]).code == "not_at_this_site"
 
 
 def test_a_pass_that_waited_for_its_hand_out_is_used_by_it_and_not_twice(session):

@@ -1,7 +1,7 @@
 """What was made is somewhere, once: by order, by holder, and as many as the entries tell."""
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 
 from issuance.models import delivery, departure, handed_out, voucher
 from issuance.transfers import Receive, Send, receive, send
@@ -9,6 +9,7 @@ from ledger.attempts import Act, perform
 from ledger.entries import Right
 from ledger.identifiers import new_id
 from ledger.journal import must_record
+from redemption.audit import hand_outs_moved_what_they_gave
 from redemption.blocking import BlockStock, block_stock
 from redemption.counter import Device
 from redemption.lapsing import Lapse, lapse
@@ -21,7 +22,7 @@ from redemption.stock_audit import (
 from redemption.undoing import Undo, undo
 from redemption.voiding import VoidMisprints, void_misprints
 from tests.builders import a_workshop, a_world, an_order, done, given, scanned
-from tests.conftest import moment
+from tests.conftest import as_superuser, moment
 
 AT = moment("2020-02-03", 14)
 END = moment("2021-02-08")
@@ -117,3 +118,24 @@ def test_a_carnet_that_moved_without_its_entry_is_told(session, lived, by):
     session.execute(insert(departure), [{"carnet": 5, "turn": 1, "entry_id": which}])
     code = "move_without_entry" if by.endswith("no move") else "move_differs"
     assert found(session) == [(code, None)]
+
+
+def test_a_hand_out_of_which_a_pass_was_taken_away_is_told(database, request):
+    with database.begin("23") as session:
+        serials = an_order(session, a_world(session))
+        three = done(given(session, *serials[:3]))
+        assert list(hand_outs_moved_what_they_gave(session)) == []
+    engine = as_superuser(database, request)
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL search_path = d23"))
+            connection.execute(text("ALTER TABLE handed_out DISABLE TRIGGER USER"))
+        else:
+            connection.execute(text("DROP TRIGGER handed_out_delete"))
+        connection.execute(handed_out.delete().where(handed_out.c.serial == serials[1]))
+    engine.dispose()
+
+    with database.begin("23", read_only=True) as session:
+        [found] = hand_outs_moved_what_they_gave(session)
+    assert found.code == "hand_out_differs"
+    assert found.facts == {"entry": str(three.act), "told": 3, "passes": 2, "cents": 3_000}

@@ -1,12 +1,15 @@
 """`passnum coffre export`: a file, or a sentence."""
 
 import pytest
+from sqlalchemy import select
 
 from app.coffre.proofs import newest_seal
 from app.coffre.sealing import TransferKeyWrong, read_private
+from issuance import vault
+from issuance.models import vault_person
 from tests.app.coffre.world import alone, contents, live, published, witnessed
 from tests.app.running import typed
-from tests.builders import SECRET, a_workshop
+from tests.builders import SEALER, SECRET, a_workshop, sequence
 from tests.conftest import moment
 
 
@@ -120,6 +123,11 @@ def test_a_checkpoint_is_found_behind_many_that_nobody_cosigned(database, folder
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_departement_moves_by_commands(database, folder):
+    with database.begin("23") as session:
+        [person] = session.scalars(select(vault_person.c.id).limit(1))
+        now = moment("2020-11-30")
+        vault.read(session, SEALER, [person], purpose="audit_sample", by="x", now=now)
+    sequence(database)
     published(database, moment("2020-12-01"))
     key, coffre, out = folder / "operator.key", folder / "c.zip", folder / "t.sealed"
     public = typed("coffre", "key", "--out", key).out.strip()
@@ -132,6 +140,9 @@ def test_a_departement_moves_by_commands(database, folder):
     told = typed("coffre", "import", coffre, "--data-dir", folder / "theirs")
     assert told.code == 0, told
     assert "L'authenticité repose sur le coffre lui-même" in told.out
+    # The vault stayed where it was, and nobody is alarmed every night for it.
+    told = typed("audit", "--data-dir", folder / "theirs")
+    assert told.code == 0, told
     keys = folder / "keys.txt"
     keys.write_bytes(contents(coffre)["keys.txt"])
     told = typed(
