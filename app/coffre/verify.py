@@ -290,7 +290,7 @@ def read_policy(text: str) -> Policy:
         ):
             members = words[3:]
             least = {"all": str(len(members)), "any": "1"}.get(words[2], words[2])
-            if not least.isdigit() or not 1 <= int(least) <= len(set(members)) == len(
+            if not least.isdecimal() or not 1 <= int(least) <= len(set(members)) == len(
                 members
             ):
                 raise bad_policy(number)
