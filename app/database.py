@@ -6,6 +6,7 @@ a tenant column, so no query can cross.
 """
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -178,14 +179,18 @@ class FilesPlace:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._engines: dict[str, Engine] = {}
+        self._making = threading.Lock()
 
     def _engine(self, stem: str, *, create: bool = False) -> Engine:
-        if stem not in self._engines:
-            path = self.folder / f"{stem}.db"
-            if not create and not path.exists():
-                raise UnknownDepartement(stem.removeprefix("d").upper())
-            self._engines[stem] = sqlite_engine(path, create=create)
-        return self._engines[stem]
+        if (known := self._engines.get(stem)) is not None:
+            return known
+        with self._making:  # of two engines of a file, one would never be closed
+            if stem not in self._engines:
+                path = self.folder / f"{stem}.db"
+                if not create and not path.exists():
+                    raise UnknownDepartement(stem.removeprefix("d").upper())
+                self._engines[stem] = sqlite_engine(path, create=create)
+            return self._engines[stem]
 
     @contextmanager
     def connection(

@@ -16,6 +16,7 @@ from app.devices import Bearer, NotAllowed
 from app.errors import preferred, unless_accepted
 from app.people.roles import Door
 from app.serving import Serving
+from ledger.columns import Word
 from ledger.refusal import Refusal
 from redemption.checking import is_a_guess, look
 from redemption.counter import Device, Presented, Scan, Verdict
@@ -48,7 +49,7 @@ class UndoScan(msgspec.Struct, frozen=True):
     """A scan of this site to take back."""
 
     id: UUID
-    serial: str
+    serial: Word
     reason: Why
 
 

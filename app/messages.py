@@ -54,7 +54,7 @@ class Messages:
 
     def euros(self, cents: int) -> str:
         """Return an amount as it is written here: 1 234,50 €."""
-        return format_currency(cents / 100, "EUR", locale=self.language)
+        return format_currency(Decimal(cents).scaleb(-2), "EUR", locale=self.language)
 
     def rate(self, part: int, whole: int) -> str:
         """Return a part of a whole as it is written here: 12,3 %."""

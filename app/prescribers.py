@@ -20,10 +20,8 @@ from app.serving import Serving
 from issuance.hand_outs import HandOut, Need, Proof
 from issuance.holders import Holder
 from issuance.limits import DespiteLimit
+from ledger.columns import Word
 from redemption.hand_out import hand_out
-
-# A word of a request: no line of prose, and nothing a database cannot hold.
-Word = Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[^\x00]*$")]
 
 
 class DeskHandOut(msgspec.Struct, frozen=True):

@@ -27,7 +27,10 @@ ACT_REUSED = "act_reused"
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One request, as its client named it; `hash` is the SHA-256 of its canonical form."""
+    """One request, as its client named it; `hash` is the SHA-256 of its canonical form.
+
+    `shown` is the words of a device's screen, kept as evidence and not believed.
+    """
 
     id: UUID
     act: str
@@ -35,6 +38,11 @@ class Attempt(msgspec.Struct, frozen=True):
     device: str
     received: datetime
     shown: str | None = None
+
+    @property
+    def shown_words(self) -> str | None:
+        """What the screen said, as both databases can hold it: a NUL in it loses no queue of scans."""
+        return self.shown and self.shown.replace("\0", "\ufffd")
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -148,7 +156,7 @@ def columns(opened: Sequence[Attempt]) -> dict[str, Any]:
         "act": text_array([a.act for a in opened]),
         "hash": bytes_array([a.hash for a in opened]),
         "device": text_array([a.device for a in opened]),
-        "shown": text_array([a.shown for a in opened]),
+        "shown": text_array([a.shown_words for a in opened]),
         "received": plain_array([f'"{a.received}"' for a in opened]),
     }
 
@@ -169,7 +177,7 @@ def open_attempts(session: Session, attempts: Sequence[Attempt]) -> set[UUID]:
             "act": a.act,
             "request_hash": a.hash,
             "device": a.device,
-            "shown": a.shown,
+            "shown": a.shown_words,
             "received_at": a.received,
         }
         for a in attempts

@@ -1,9 +1,10 @@
 """Column types that are the same Python value on PostgreSQL and on SQLite STRICT tables."""
 
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -25,6 +26,9 @@ Integer = BigInteger().with_variant(INTEGER(), "sqlite")
 Cents = Integer
 Bytes = LargeBinary()
 Words = Text()
+
+# A word of a request: no line of prose, and nothing that PostgreSQL has no room for in `Words`.
+Word = Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[^\x00]*$")]
 
 # The tables of one département. Constraints are named, so that errors and tests can name them.
 metadata = MetaData(

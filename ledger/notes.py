@@ -17,7 +17,6 @@ Nothing here touches a clock, a database or a network.
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -185,7 +184,7 @@ def _line(line: str) -> Line:
 def _unbase64(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:  # what is no ASCII is not even a `binascii.Error`
         raise NoteError("this is not base64") from None
 
 

@@ -9,7 +9,6 @@ Nothing here touches a clock, a database or a network.
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,7 +80,7 @@ def read_request(told: str) -> AddCheckpoint:
         if any(len(one) != HASH_SIZE for one in proof):
             raise BadRequest("a hash has 32 bytes")
         return AddCheckpoint(int(old[1]), proof, read(note))
-    except (binascii.Error, NoteError) as no:
+    except ValueError as no:  # a NoteError, or no base64
         raise BadRequest(str(no)) from None
 
 

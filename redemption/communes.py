@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from ledger.refusal import Refusal
-from redemption.csv_files import is_header, lines_of, records
+from redemption.csv_files import header_of, lines_of, records
 from redemption.mednum_vocabulary import fold
 
 # Folded, the better name first: a file of INSEE counts people in several ways, and the municipal
@@ -79,22 +79,15 @@ def read_communes(data: bytes) -> list[Commune]:
     first line that cannot be believed.
     """
     lines = lines_of(data)
-    first = next((number for number, line in enumerate(lines) if is_header(line)), None)
-    if first is None:
+    header = header_of(lines, fold, lambda cells: len(_places(cells)))
+    if header is None:
         raise NoCommunes
-    headers = {
-        delimiter: [
-            fold(cell) for cell in next(records([lines[first]], 0, 0, delimiter))[1]
-        ]
-        for delimiter in ";,\t"
-    }
-    delimiter = max(headers, key=lambda each: len(_places(headers[each])))
-    places = _places(headers[delimiter])
+    places = _places(header.cells)
     if missing := tuple(column for column in COLUMNS if column not in places):
         raise CommuneColumnsMissing(missing)
     found: dict[str, Commune] = {}
-    width = len(headers[delimiter])
-    for line, cells in records(lines, first + 1, width, delimiter):
+    width = len(header.cells)
+    for line, cells in records(lines, header.rows, width, header.delimiter):
         if not any(map(str.strip, cells)):
             continue
         if len(cells) != width:

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Final
 
 from issuance.foreign_lists import Fault, FaultCode, ForeignList, ForeignPass
-from redemption.csv_files import is_header, lines_of, records
+from redemption.csv_files import header_of, lines_of, records
 from redemption.mednum import EmptyFile, MissingColumns
 from redemption.mednum_vocabulary import fold
 
@@ -48,17 +48,10 @@ def read_foreign_list(data: bytes) -> ForeignList:
     Refused as a whole with `not_a_csv`, `empty_file`, `missing_columns`.
     """
     lines = lines_of(data)
-    first = next((number for number, line in enumerate(lines) if is_header(line)), None)
-    if first is None:
+    found = header_of(lines, fold, lambda cells: len(set(cells) & set(COLUMNS)))
+    if found is None:
         raise EmptyFile
-    headers = {
-        delimiter: [
-            fold(cell) for cell in next(records([lines[first]], 0, 0, delimiter))[1]
-        ]
-        for delimiter in ";,\t"
-    }
-    delimiter = max(headers, key=lambda each: len(set(headers[each]) & set(COLUMNS)))
-    header = headers[delimiter]
+    header = found.cells
     if missing := tuple(column for column in COLUMNS if column not in header):
         raise MissingColumns(missing)
     places: dict[str, int] = {
@@ -66,7 +59,7 @@ def read_foreign_list(data: bytes) -> ForeignList:
     }
     passes: list[ForeignPass] = []
     faults: list[Fault] = []
-    for line, cells in records(lines, first + 1, len(header), delimiter):
+    for line, cells in records(lines, found.rows, len(header), found.delimiter):
         if not any(map(str.strip, cells)):
             continue
         # Excel leaves out separators at the end of a line whose last cells are empty.

@@ -25,7 +25,7 @@ from typing import Any, Final, Literal
 from issuance.siret import is_siret
 from ledger.refusal import Refusal
 from redemption import mednum_cells as cells
-from redemption.csv_files import is_header, lines_of, records
+from redemption.csv_files import Header, header_of, lines_of, records
 from redemption.mednum_vocabulary import VOCABULARY, official
 
 SURPLUS: Final = "+"  # the key, no column's name, under which `read` puts cells too many
@@ -133,28 +133,22 @@ def read(data: bytes) -> Iterator[tuple[int, dict[str, str]]]:
     closed costs its own row, not those below; blank rows are passed over.
     """
     lines = lines_of(data)
-    first = next((number for number, line in enumerate(lines) if is_header(line)), None)
-    if first is None:
+    header = header_of(
+        lines,
+        lambda cell: cell.strip().casefold(),
+        lambda cells: len(set(cells) & set(COLUMNS)),
+    )
+    if header is None:
         raise EmptyFile
-
-    headers = {delimiter: _header(lines[first], delimiter) for delimiter in ",;\t"}
-    delimiter = max(headers, key=lambda each: len(set(headers[each]) & set(COLUMNS)))
-    header = headers[delimiter]
-    if missing := tuple(column for column in REQUIRED if column not in header):
+    if missing := tuple(column for column in REQUIRED if column not in header.cells):
         raise MissingColumns(missing)
-    return _rows(lines, first + 1, header, delimiter)
+    return _rows(lines, header)
 
 
-def _header(line: str, delimiter: str) -> list[str]:
-    names = next(records([line], 0, 0, delimiter))[1]
-    return [name.strip().casefold() for name in names]
-
-
-def _rows(
-    lines: list[str], start: int, header: list[str], delimiter: str
-) -> Iterator[tuple[int, dict[str, str]]]:
-    places = {column: header.index(column) for column in COLUMNS if column in header}
-    width = len(header)
+def _rows(lines: list[str], header: Header) -> Iterator[tuple[int, dict[str, str]]]:
+    names, delimiter, start = header
+    places = {column: names.index(column) for column in COLUMNS if column in names}
+    width = len(names)
     for number, record in records(lines, start, width, delimiter):
         if not any(map(str.strip, record)):
             continue

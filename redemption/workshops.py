@@ -11,6 +11,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from ledger.attempts import Act, Answer, perform
+from ledger.columns import Word
 from ledger.journal import must_record
 from ledger.moments import Moment
 from ledger.refusal import Refusal
@@ -42,10 +43,10 @@ class OpenWorkshop(msgspec.Struct, frozen=True):
     """A workshop at a site, on a civil day there; `service` is one of the national list, as data."""
 
     id: UUID
-    site: str
+    site: Word
     day: date
     kind: Kind = "collective"
-    service: str = "Maîtrise des outils numériques du quotidien"
+    service: Word = "Maîtrise des outils numériques du quotidien"
 
 
 class WorkshopRow(NamedTuple):

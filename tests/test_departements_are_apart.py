@@ -1,12 +1,13 @@
 """Two départements on one instance: nothing that is done in one is seen, felt or spent in the other."""
 
+import threading
 from contextlib import suppress
 
 import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
-from app.database import FilesPlace
+from app.database import FilesPlace, sqlite_engine
 from app.registry import MalformedDepartement, UnknownDepartement, schema_of
 from issuance.keys import NewKeys, keyring, new_keys
 from ledger import queries
@@ -214,6 +215,24 @@ def test_no_file_appears_for_a_departement_that_is_unknown(database):
 def test_a_malformed_code_goes_nowhere(code):
     with pytest.raises(MalformedDepartement):
         schema_of(code)
+
+
+def test_two_threads_open_the_file_of_a_departement_once(tmp_path, monkeypatch):
+    place, made = FilesPlace(tmp_path), []
+
+    def making(path, *, create):
+        made.append(path)
+        if len(made) == 1:
+            other.start()
+            other.join(0.05)  # where it need not wait for us, it is done by then
+        return sqlite_engine(path, create=create)
+
+    other = threading.Thread(target=lambda: place._engine("d23", create=True))
+    monkeypatch.setattr("app.database.sqlite_engine", making)
+    place._engine("d23", create=True)
+    other.join()
+    place.close()
+    assert made == [tmp_path / "d23.db"]
 
 
 def test_a_malformed_code_opens_no_transaction(database):

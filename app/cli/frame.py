@@ -85,7 +85,7 @@ class Euros(click.ParamType[int]):
             return value
         text = "".join(str(value).split()).replace("€", "").replace(",", ".")
         whole, _dot, cents = text.partition(".")
-        if not whole.isdigit() or not (cents or "0").isdigit() or len(cents) > 2:
+        if not whole.isdecimal() or not (cents or "0").isdecimal() or len(cents) > 2:
             self.fail(
                 _("« {value} » n'est pas un montant en euros.", value=value), param, ctx
             )

@@ -210,7 +210,7 @@ def _weights(shares: tuple[str, ...]) -> dict[str, int]:
     weights = {}
     for text in shares:
         code, _equals, weight = text.partition("=")
-        if not code or not weight.isdigit():
+        if not code or not weight.isdecimal():
             raise click.BadParameter(_("écrivez CONVENTION=POIDS, par exemple FSE=60"))
         weights[code] = int(weight)
     return weights

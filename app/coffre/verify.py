@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import argparse
 import base64
-import binascii
 import hashlib
 import io
 import json
@@ -188,7 +187,7 @@ def unbase64(text: str) -> bytes:
     """Read base64; nothing if it is none."""
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:
         return b""
 
 
@@ -291,7 +290,7 @@ def read_policy(text: str) -> Policy:
         ):
             members = words[3:]
             least = {"all": str(len(members)), "any": "1"}.get(words[2], words[2])
-            if not least.isdigit() or not 1 <= int(least) <= len(set(members)) == len(
+            if not least.isdecimal() or not 1 <= int(least) <= len(set(members)) == len(
                 members
             ):
                 raise bad_policy(number)

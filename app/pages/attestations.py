@@ -1,11 +1,13 @@
 """The list that a desk signs for its hand-outs, and the signed paper, of which the hash alone is kept."""
 
 import asyncio
+from collections.abc import Collection
 from datetime import date
 from typing import Any, BinaryIO, cast
 
 from litestar import Controller, Response, get, post
 from litestar.datastructures import UploadFile
+from sqlalchemy.orm import Session
 
 from app.errors import language_of
 from app.pages.frame import (
@@ -23,12 +25,14 @@ from app.pages.frame import (
 )
 from app.pages.stock import STORE, holders
 from app.pages.uploads import UploadMissing, UploadTooLarge, form_with_file
+from app.pages.visitors import Visitor
 from app.people.roles import Action
 from issuance.attestations import (
     FILE_MAX,
     AttestationUnreadable,
     FileAttestation,
     SignedPaper,
+    Standing,
     file_attestation,
     filed,
     hand_outs_hash,
@@ -104,7 +108,7 @@ async def _again(
 def _shown(request: Asked, asked: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return what the page shows, and what is wrong with what was asked for."""
     visitor, m, today = visitor_of(request), language_of(request), now_of(request).day
-    seen, errors = visitor.programmes(Action.SEE_STOCK), {}
+    errors = {}
     with reading(request) as session:
         desks = {
             holder.value: holder.name
@@ -112,7 +116,7 @@ def _shown(request: Asked, asked: dict[str, str]) -> tuple[dict[str, Any], dict[
             if holder.value != STORE
         }
         code = asked.get("desk") or (next(iter(desks)) if len(desks) == 1 else "")
-        waiting = [s for s in standings(session, programmes=seen) if s.desk in desks]
+        waiting = [s for s in _waiting(session, visitor) if s.desk in desks]
         since = min((s.since for s in waiting if s.desk == code), default=today)
         first = _day(asked.get("from", "")) or since
         last = _day(asked.get("until", "")) or today
@@ -120,6 +124,7 @@ def _shown(request: Asked, asked: dict[str, str]) -> tuple[dict[str, Any], dict[
         if code and code not in desks:
             errors["desk"] = m.refusal("choice_needed")
         elif code:
+            seen = _seen(visitor, own=code in visitor.desks)
             rows = to_attest(session, code, first, last, programmes=seen)
         return {
             "desks": desks,
@@ -134,6 +139,21 @@ def _shown(request: Asked, asked: dict[str, str]) -> tuple[dict[str, Any], dict[
             "filed": [line for line in filed(session, most=200) if line.desk in desks],
             "today": today,
         }, errors
+
+
+def _seen(visitor: Visitor, *, own: bool) -> Collection[str] | None:
+    """Return whose programmes' hand-outs are listed: a desk signs for all that it gave, whatever its programmes."""
+    return None if own else visitor.programmes(Action.SEE_STOCK)
+
+
+def _waiting(session: Session, visitor: Visitor) -> list[Standing]:
+    found = {
+        standing.desk: standing
+        for own in (False, True)
+        for standing in standings(session, programmes=_seen(visitor, own=own))
+        if own == (standing.desk in visitor.desks)
+    }
+    return [found[code] for code in sorted(found)]
 
 
 def _day(typed: str) -> date | None:

@@ -5,6 +5,7 @@ import struct
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from zlib import crc32
 
@@ -108,7 +109,7 @@ def amount(cents: int) -> str:
     """Return a face value as it is said: 10 €, 7,50 €."""
     digits = "#,##0 ¤" if cents % 100 == 0 else "#,##0.00 ¤"
     return format_currency(
-        cents / 100, "EUR", digits, locale="fr", currency_digits=False
+        Decimal(cents).scaleb(-2), "EUR", digits, locale="fr", currency_digits=False
     ).replace(" ", "\xa0")
 
 

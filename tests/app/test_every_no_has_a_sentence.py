@@ -570,6 +570,7 @@ def test_an_amount_and_a_reason_are_told_in_words() -> None:
         "Il reste 1 234,50 € dans la tranche T1. Cette commande demande 5 000,00 €."
         " Commandez moins de carnets."
     )
+    assert m.euros(10**17 + 1).endswith("000,01\xa0€"), "no cent is lost to a float"
     assert m.refusal("keys_locked", {"reason": "no_secret"}).startswith(
         "Les clés restent fermées\xa0: le secret manque."
     )

@@ -877,6 +877,35 @@ def test_strange_characters_do_not_stop_the_counter(counter, strange):
             counter.a_pass()
 
 
+def test_what_a_screen_said_spoils_no_queue(counter):
+    """PostgreSQL has no room for a NUL; the rest of what was said is kept."""
+    queue = [counter.scan(counter.a_pass()) for _ in range(3)]
+    queue[1]["shown"] = "accept\x00é"
+    assert words(counter.post("/scans", queue)) == ["accepted"] * 3
+    carnet = counter.a_carnet()
+    giving = [queued([serial], shown="\x00") for serial in carnet[:2]]
+    assert words(counter.post("/hand-outs/queue", giving, "desk")) == ["accepted"] * 2
+    with counter.database.begin("23", read_only=True) as session:
+        said = [
+            session.scalar(select(attempt.c.shown).where(attempt.c.id == UUID(one["id"])))
+            for one in (*queue[:2], giving[0])
+        ]
+    assert said == [None, "accept\ufffdé", "\ufffd"]
+
+
+def test_text_that_one_database_cannot_hold_is_malformed_on_both(counter):
+    opening = {"id": str(new_id()), "site": "lieu-1", "day": "2020-02-03"}
+    undo = {"id": str(new_id()), "serial": "23-000001-1\x00", "reason": "wrong_pass"}
+    before = counter.counts()
+    for path, body in (
+        ("/workshops", opening | {"service": "a\x00b"}),
+        ("/workshops", opening | {"site": "lieu-1\x00"}),
+        ("/undos", undo),
+    ):
+        problem(counter.post(path, body), 400, "malformed")
+    assert counter.counts() == before
+
+
 def test_no_request_that_fits_the_description_breaks_the_server(counter):
     described = schemathesis.openapi.from_dict(
         counter.http.get("/api/v1/openapi.json").json()

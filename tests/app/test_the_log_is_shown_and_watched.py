@@ -464,6 +464,7 @@ def test_what_a_witness_answers_to_nonsense(watched, instance):
     for nonsense in (
         b"", b"\xff", b"old\n\n", good.replace(f"old {size}", f"old 0{size}"), good.replace("old", "new"),
         good.replace("\n\n", "\nAAAA\n\n", 1), good.replace("\n\n", "\n!\n\n", 1), good[:-20],
+        good.replace("\n\n", "\nAAAé\n\n", 1), good[:-2] + "é\n",
         f"old {size + 1}\n\n{note.text}\n{note.lines[0]}\n", f"old {size}\n" + "AAAA\n" * 64 + good,
     ):  # fmt: skip
         assert handed_in(watched, nonsense).status_code == 400, nonsense

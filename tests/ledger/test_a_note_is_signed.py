@@ -163,7 +163,7 @@ def test_a_cosignature_is_not_a_signature():
     "told",
     [
         "", "\n", "text\n", "text\n\n", "text\n\n— name sig", f"{TEXT}\n— name\n", f"{TEXT}\n- name AAAAAAAA\n",
-        f"{TEXT}\n— na me AAAAAAAA\n", f"{TEXT}\n— name AAAA\n", f"{TEXT}\n— name A\n", f"a\tb\n\n{of_log()}\n",
+        f"{TEXT}\n— name AAAAAAAé\n", f"{TEXT}\n— na me AAAAAAAA\n", f"{TEXT}\n— name AAAA\n", f"{TEXT}\n— name A\n", f"a\tb\n\n{of_log()}\n",
         f"{TEXT}\n{of_log()}\nmore\n", f"{TEXT}\n" + f"{of_log()}\n" * 65, "a" * 1_100_000 + f"\n\n{of_log()}\n",
     ],
 )  # fmt: skip
@@ -177,7 +177,7 @@ def test_what_is_no_note_is_refused(told):
     [
         "", "a\n7\n", f"\n7\n{base64.b64encode(bytes(32)).decode()}\n", f"a\n07\n{base64.b64encode(bytes(32)).decode()}\n",
         f"a\n-7\n{base64.b64encode(bytes(32)).decode()}\n", f"a\n٧\n{base64.b64encode(bytes(32)).decode()}\n",
-        f"a\n7\n{base64.b64encode(bytes(31)).decode()}\n", "a\n7\n!!!!\n",
+        f"a\n7\n{base64.b64encode(bytes(31)).decode()}\n", "a\n7\n!!!!\n", "a\n7\n" + "é" * 44 + "\n",
     ],
 )  # fmt: skip
 def test_what_is_no_checkpoint_is_refused(text):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redemption.csv_files import NotACsv
+from redemption.csv_files import RECORD_LINES_MAX, NotACsv, records
 from redemption.mednum import (
     COLUMNS,
     EmptyFile,
@@ -124,6 +124,38 @@ def test_two_quotes_never_closed_do_not_make_one_row():
         "La Palette",
         "La Quincaillerie",
     ]
+
+
+class Watched(list):
+    """Lines that count how often one of them is read."""
+
+    looked = 0
+
+    def __getitem__(self, place):
+        self.looked += 1
+        return super().__getitem__(place)
+
+
+def test_quotes_never_closed_cost_no_more_for_each_line_of_a_longer_file():
+    short, long = (Watched(['a";"1;2;3\n'] * count) for count in (500, 1_000))
+    assert len(list(records(short, 0, 4, ";"))) == 500
+    assert len(list(records(long, 0, 4, ";"))) == 1_000
+    assert long.looked - short.looked <= 500 * (RECORD_LINES_MAX + 2)
+
+
+def test_a_cell_may_hold_many_line_breaks_and_no_whole_file():
+    whole, torn = (
+        ["1;2;3;" + '"one\n', *["more\n"] * (n - 2), 'last"\n']
+        for n in (RECORD_LINES_MAX, RECORD_LINES_MAX + 1)
+    )
+    [(line, cells)] = records(whole, 0, 4, ";")
+    assert (line, cells[:3], cells[3].count("\n")) == (
+        1,
+        ["1", "2", "3"],
+        RECORD_LINES_MAX - 1,
+    )
+    line, cells = next(records(torn, 0, 4, ";"))
+    assert (line, [cell.strip() for cell in cells]) == (1, ["1", "2", "3", "one"])
 
 
 def test_text_after_a_closing_quote_stays_in_its_cell():

@@ -244,7 +244,9 @@ def test_a_signature_by_the_wrong_key_under_the_right_name(coffres, tmp_path):
     refused(packed(tmp_path / "coffre.zip", told), "est fausse", code=1)
 
 
-@pytest.mark.parametrize("keys", [b"hello\n", b"a+00000000+AAAA\n", b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "keys", [b"hello\n", b"a+00000000+AAAA\n", "a+00000000+AAAé\n".encode(), b"\xff\xfe"]
+)
 def test_keys_that_are_none(coffres, tmp_path, keys):
     (tmp_path / "keys.txt").write_bytes(keys)
     told = verified(coffres.new, "--keys", tmp_path / "keys.txt")
@@ -275,6 +277,7 @@ W1, W2 = (
         (f"witness w {W1}\nwitness v {W1}\nquorum w\n", 2),
         (f"witness w {W1}\ngroup g 2 w\nquorum g\n", 2),
         (f"witness w {W1}\ngroup g 0 w\nquorum g\n", 2),
+        (f"witness w {W1}\ngroup g ² w\nquorum g\n", 2),
         (f"witness w {W1}\ngroup g 2 w w\nquorum g\n", 2),
         (f"witness w {W1}\ngroup g all w x\nquorum g\n", 2),
         (f"witness w {W1}\ngroup g any w\ngroup h any w\nquorum g\n", 3),
