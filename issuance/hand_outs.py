@@ -18,8 +18,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from funding.hand_out_rules import HandOutRules, hand_out_rules
-from funding.models import calendar, target_public
+from funding.models import target_public
 from funding.operations import exist
+from funding.queries import calendar_in_force
 from issuance import limits
 from issuance.given_days import When, when_given
 from issuance.holders import Holder, HolderNeeded
@@ -335,12 +336,7 @@ def _be_ready(
     when = when_given(
         session, request.given_on, request.given_at, order.number, rules, act.now
     )
-    stop = session.scalars(
-        select(calendar.c.hand_out_stop)
-        .where(calendar.c.tranche == order.tranche)
-        .order_by(calendar.c.version.desc())
-        .limit(1)
-    ).one()
+    stop = calendar_in_force(session, order.tranche).hand_out_stop
     if when.on > stop:
         raise HandOutStopped(stop)
     publics = tuple(

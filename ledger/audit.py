@@ -26,7 +26,7 @@ from ledger.models import (
     pending,
     refusal,
 )
-from ledger.tiles import log_size
+from ledger.queries import log_size
 
 CHUNK = 5_000
 

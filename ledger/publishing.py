@@ -16,8 +16,9 @@ from ledger.log_keys import LogSigner
 from ledger.merkle import tree_root
 from ledger.models import checkpoint, cosignature, log_state, published
 from ledger.notes import Checkpoint, Line, Note, read, read_checkpoint, sign
+from ledger.queries import log_size
 from ledger.refusal import Refusal
-from ledger.tiles import log_size, nodes
+from ledger.tiles import nodes
 
 AT_MOST_EVERY = timedelta(seconds=10)
 

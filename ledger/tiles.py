@@ -4,13 +4,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ledger.merkle import TILE_HEIGHT, TILE_WIDTH, ReadNode, in_tiles
-from ledger.models import log_leaf, log_state, log_tile
-
-
-def log_size(session: Session) -> int:
-    """Return how many entries are in the log."""
-    size: int = session.scalars(select(log_state.c.size).where(log_state.c.id == 1)).one()
-    return size
+from ledger.models import log_leaf, log_tile
 
 
 def tile(session: Session, level: int, n: int) -> bytes:

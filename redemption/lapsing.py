@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from funding.models import calendar, tranche
+from funding.queries import calendar_in_force
 from issuance.models import handed_out, voucher, voucher_order
 from issuance.orders import OrderRow, circulating_gate, order_row, stock_gate
 from issuance.serials import serials_hash
@@ -73,12 +74,7 @@ def lapse(session: Session, request: Lapse, *, by: str, now: Moment) -> Answer:
 
     def done() -> None:
         order = order_row(session, request.order)
-        present_by = session.scalars(
-            select(calendar.c.present_by)
-            .where(calendar.c.tranche == order.tranche)
-            .order_by(calendar.c.version.desc())
-            .limit(1)
-        ).one()
+        present_by = calendar_in_force(session, order.tranche).present_by
         if now.day <= present_by:
             raise TooEarlyToLapse(present_by)
         key = gate_key(order.number, request.stage)

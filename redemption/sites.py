@@ -15,7 +15,7 @@ from funding.models import programme, tranche
 from funding.operations import NotFound, exist, in_order
 from funding.tranches import OpenTranche
 from funding.tranches import open_tranche as open_funding_tranche
-from issuance.models import numbering
+from issuance.orders import take_numbers
 from issuance.siret import is_siret
 from ledger import canonical, gates
 from ledger.accounts import open_accounts
@@ -97,7 +97,7 @@ def save_site(
     act = Act(new_id(), "save_site", by, now)
 
     def done() -> None:
-        number = kept.number if kept is not None else _next_number(session)
+        number = kept.number if kept is not None else take_numbers(session, "site", 1)
         told = {"details": facts.row(), "site": number}
         must_record(session, [act.entry("site_kept", told)])
         values = {
@@ -130,16 +130,6 @@ def _same(kept: "Row[*tuple[Any, ...]]", details: str, *, dated: bool) -> bool:
     if not dated:
         before.pop("date_maj"), after.pop("date_maj")
     return bool(before == after)
-
-
-def _next_number(session: Session) -> int:
-    after = session.scalars(
-        update(numbering)
-        .where(numbering.c.kind == "site")
-        .values(next=numbering.c.next + 1)
-        .returning(numbering.c.next)
-    ).one()
-    return int(after) - 1
 
 
 def departement_of(facts: SiteFacts) -> str:

@@ -23,8 +23,8 @@ from ledger.log_keys import (
 )
 from ledger.notes import Checkpoint, NoteError
 from ledger.publishing import agree, newest
+from ledger.queries import log_size
 from ledger.receipts import proof
-from ledger.tiles import log_size
 from ledger.witness_policies import SetPolicy, policy_text, set_policy
 
 

@@ -45,10 +45,10 @@ from ledger.columns import metadata
 from ledger.log_keys import log_signers
 from ledger.models import pending
 from ledger.publishing import newest
+from ledger.queries import log_size
 from ledger.refusal import Refusal
 from ledger.resealing import Shelf
 from ledger.sealing import Sealer
-from ledger.tiles import log_size
 
 FORMAT = "passnum transfer 2"
 # Told tables whose sealed columns a new operator needs: their rows come from here, whole.
