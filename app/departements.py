@@ -71,7 +71,6 @@ class Departements(Controller):
                 as_of=as_of,
                 known_by=known_by,
                 log_size=log_size,
-                proof=False,
             )
         told: dict[str, Any] = as_json(found, call)
         return told

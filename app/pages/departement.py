@@ -116,7 +116,7 @@ class Departement(Controller):
         """Give the table as CSV; taking a copy away leaves an entry."""
         await form_of(request)
         who = visitor_of(request).session.person
-        found, _dates = await asyncio.to_thread(_tranche, request, tranche)
+        found, _dates = await asyncio.to_thread(_tranche, request, tranche, proof=True)
 
         def noted(session: Session, now: Moment) -> str:
             signing_in.note_export(session, who, f"tranche/{found.number}", now)
@@ -192,18 +192,23 @@ def _sorted(sites: Sequence[SiteLine], by: str) -> Sequence[SiteLine]:
 
 
 def _reconciled(
-    session: Session, request: Asked, tranche: str | None = None
+    session: Session, request: Asked, tranche: str | None = None, *, proof: bool = False
 ) -> list[Reconciliation]:
-    """Reconcile what this visitor may see: all, or the tranches of a programme."""
-    found = reconcile(session, now=now_of(request), tranche=tranche, proof=False)
+    """Reconcile what this visitor may see: all, or the tranches of a programme.
+
+    What is looked at comes from the roll-ups, what is taken away is proved.
+    """
+    found = reconcile(session, now=now_of(request), tranche=tranche, proof=proof)
     visitor = visitor_of(request)
     return [t for t in found if visitor.sees(Action.SEE_TRANCHES, t.programme)]
 
 
-def _tranche(request: Asked, code: str) -> tuple[Reconciliation, Calendar]:
+def _tranche(
+    request: Asked, code: str, *, proof: bool = False
+) -> tuple[Reconciliation, Calendar]:
     with reading(request) as session:
         try:
-            [found] = _reconciled(session, request, code)
+            [found] = _reconciled(session, request, code, proof=proof)
         except (NotFound, ValueError):
             raise NoSuchRoom from None
         return found, funds.calendar_in_force(session, found.number)
