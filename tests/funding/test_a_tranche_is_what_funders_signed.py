@@ -69,6 +69,7 @@ IMPOSSIBLE = {
     "late_days": {"hand_out": HandOutRules(late_days=367)},
     "limit_per_person": {"hand_out": HandOutRules(limit_per_person=0)},
     "pic_share": {"hand_out": HandOutRules(pic_share=101)},
+    "territory": {"territory": ("23", "Guéret")},
     "holders_named": {
         "shares": {"ETAT": 50, "DEP": 50},
         "hand_out": HandOutRules(holders_named=True, limit_per_person=5),
