@@ -105,13 +105,18 @@ class _Facts(dict[str, Any]):
 def messages(language: str) -> Messages:
     """Return the sentences of a language; French for one that we do not speak."""
     language = language if language in LANGUAGES else "fr"
-    path = Path(__file__).parent / "locale" / language / "LC_MESSAGES" / f"{DOMAIN}.po"
+    return Messages(language, read_catalogue(language, DOMAIN))
+
+
+def read_catalogue(language: str, domain: str) -> Translations:
+    """Read the catalogue of a domain; there must be one in this language."""
+    path = Path(__file__).parent / "locale" / language / "LC_MESSAGES" / f"{domain}.po"
     with path.open("rb") as file:
-        catalogue = read_po(file, locale=language, domain=DOMAIN)
+        catalogue = read_po(file, locale=language, domain=domain)
     compiled = BytesIO()
     write_mo(compiled, catalogue)
     compiled.seek(0)
-    return Messages(language, Translations(compiled, domain=DOMAIN))
+    return Translations(compiled, domain=domain)
 
 
 def spoken(environment: Mapping[str, str] = os.environ) -> Messages:

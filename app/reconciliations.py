@@ -9,7 +9,7 @@ import msgspec
 from app.messages import Messages
 from app.spreadsheets import csv_text
 from funding.queries import FunderPart
-from redemption.reconciliation import Reconciliation, of_call
+from redemption.reconciliation import CallPart, Reconciliation, of_call
 
 # The file that programme managers exchange, one line per funder. A field that the journal does
 # not know yet (fees, payments of funders) stays empty: empty is not zero.
@@ -97,7 +97,7 @@ def as_json(found: Sequence[Reconciliation], call: str | None) -> Any:  # noqa: 
 def as_text(found: Sequence[Reconciliation], call: str | None, messages: Messages) -> str:
     """Return the page a manager reads: where every euro is, who it falls to, and the proof."""
     blocks = [_tranche_text(t, messages) for t in found]
-    if call is not None and len(found) != 1:
+    if call is not None:
         blocks.append(_call_text(call, found, messages))
     return "\n\n".join(blocks)
 
@@ -158,7 +158,12 @@ def _tranche_text(t: Reconciliation, m: Messages) -> str:
 
 def _call_text(call: str, found: Sequence[Reconciliation], m: Messages) -> str:
     total = of_call(call, found)
-    out = [m.text("Appel à projets {call}, {count} tranches", call=call, count=len(found))]
+    if len(found) == 1:
+        out = [m.text("Appel à projets {call}, une tranche", call=call)]
+    else:
+        out = [
+            m.text("Appel à projets {call}, {count} tranches", call=call, count=len(found))
+        ]
     out += [
         _line(f"  {m.word('state', e.state)}", e.count, e.cents, m) for e in total.lines
     ]
@@ -166,7 +171,7 @@ def _call_text(call: str, found: Sequence[Reconciliation], m: Messages) -> str:
     return "\n".join(out)
 
 
-def _funder(part: FunderPart, rate: str, m: Messages) -> str:
+def _funder(part: FunderPart | CallPart, rate: str, m: Messages) -> str:
     name = f"  {part.convention} ({m.word('funder', part.funder)}{rate})"
     return f"{name:<56}{m.euros(part.cents):>20}"
 

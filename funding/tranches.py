@@ -1,5 +1,6 @@
 """Tranches: an envelope committed by funders, their shares, a calendar of explicit dates."""
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -44,6 +45,13 @@ from ledger.refusal import Refusal
 Basis = Literal["commitment", "mandat"]
 
 
+# What a site's place is compared with: the INSEE code of a commune, or that of a département. No
+# commune is numbered 000: 23000 is a postal code.
+AREA = re.compile(
+    r"(?:[013-9][0-9]|2[1-9AB])(?!000)[0-9]{3}|(?!00|20)(?:[0-8][0-9]|9[0-5])|2[AB]|9[78][0-9]"
+)
+
+
 @dataclass(eq=False)
 class EnvelopeExceeded(Refusal):
     """Making this many vouchers would promise more than the funders committed."""
@@ -86,7 +94,11 @@ class Calendar(msgspec.Struct, frozen=True):
 
 
 class OpenTranche(msgspec.Struct, frozen=True):
-    """Money with dates: the envelope in cents, the weights of its conventions, its rules as data."""
+    """Money with dates: the envelope in cents, the weights of its conventions, its rules as data.
+
+    `territory`: the INSEE codes of communes and départements whose sites accept; none: all do.
+    `publics`: words of the département's own, or of `funding.publics`.
+    """
 
     id: UUID
     number: int
@@ -328,6 +340,7 @@ def _check_limits(request: OpenTranche) -> None:
         "late_days": request.hand_out.late_days_fit,
         "limit_per_person": request.hand_out.limit_fits,
         "pic_share": request.hand_out.pic_share_fits,
+        "territory": all(map(AREA.fullmatch, request.territory)),
     }
     for reason, kept in limits.items():
         if not kept:

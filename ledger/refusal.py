@@ -14,7 +14,8 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not an error
     keyed by `code`; `str()` is for logs.
 
     `kept` says whether the refusal of an act is its answer for ever.  What is refused for want
-    of a setting of the server is not: the same act can be sent again once it is there.
+    of a setting of the server, or for a clock that is wrong, is not: the same act can be sent
+    again once that is right.
     """
 
     code: ClassVar[str]

@@ -129,6 +129,19 @@ class Reconciliation(msgspec.Struct, frozen=True):
         return next(line for line in self.lines if line.state == state)
 
 
+class CallPart(msgspec.Struct, frozen=True):
+    """What falls to one funder in all the tranches of a call, in cents.
+
+    Without a rate: each tranche has its own.
+    """
+
+    convention: str
+    funder: str
+    basis: str
+    cap_cents: int | None
+    cents: int
+
+
 class CallReconciliation(msgspec.Struct, frozen=True):
     """A call for projects: its tranches, and their sums."""
 
@@ -136,7 +149,7 @@ class CallReconciliation(msgspec.Struct, frozen=True):
     envelope_cents: int
     lines: tuple[Line, ...]
     used_cents: int
-    funders: tuple[FunderPart, ...]
+    funders: tuple[CallPart, ...]
     tranches: tuple[Reconciliation, ...]
 
 
@@ -282,12 +295,14 @@ def of_call(call: str, tranches: Sequence[Reconciliation]) -> CallReconciliation
         )
         for state in STATES
     )
-    funders: dict[str, FunderPart] = {}
+    funders: dict[str, CallPart] = {}
     for t in tranches:
         for part in t.funders:
             before = funders.get(part.convention)
             cents = part.cents + (before.cents if before is not None else 0)
-            funders[part.convention] = msgspec.structs.replace(part, cents=cents)
+            funders[part.convention] = CallPart(
+                part.convention, part.funder, part.basis, part.cap_cents, cents
+            )
     return CallReconciliation(
         call,
         sum(t.envelope_cents for t in tranches),

@@ -15,21 +15,46 @@ from ledger.columns import Word
 from ledger.journal import must_record
 from ledger.moments import Moment
 from ledger.refusal import Refusal
-from redemption.counter import Device
+from redemption.counter import EARLIEST, Device
+from redemption.mednum_vocabulary import VOCABULARY, official
 from redemption.models import site, workshop
 from redemption.sites import site_row
 
 Kind = Literal["individual", "collective", "at_home", "itinerant"]
 
+# What stands in the entry for a service that the national list does not have.
+OTHER_SERVICE = "Autre"
+
 
 @dataclass(eq=False)
 class WorkshopInFuture(Refusal):
-    """A workshop is recorded on its day or later."""
+    """A workshop is recorded on its day or later; its id can be sent again, with its true day."""
 
     code = "workshop_in_future"
+    kept = False
 
     day: date
     today: date
+
+
+@dataclass(eq=False)
+class WorkshopTooEarly(Refusal):
+    """No workshop is older than the first passes; its id can be sent again, with its true day."""
+
+    code = "workshop_too_early"
+    kept = False
+
+    day: date
+    earliest: date
+
+
+@dataclass(eq=False)
+class ServiceUnknown(Refusal):
+    """The service is none of the national list; what was written is not repeated."""
+
+    code = "service_unknown"
+
+    known: tuple[str, ...]
 
 
 @dataclass(eq=False)
@@ -40,7 +65,7 @@ class OtherSite(Refusal):
 
 
 class OpenWorkshop(msgspec.Struct, frozen=True):
-    """A workshop at a site, on a civil day there; `service` is one of the national list, as data."""
+    """A workshop at a site, on a civil day there; `service` is a word of the national list of sites."""
 
     id: UUID
     site: Word
@@ -64,8 +89,12 @@ def open_workshop(
 ) -> Answer:
     """Record a workshop, once; its id is the client's.
 
-    Refused with `not_found`, `other_site`, `workshop_in_future`.  How long after its day a use
-    may still be received is the tranche's presentation date, not a rule of the workshop.
+    A service that is not of the national list is recorded as « Autre »: an entry stands for
+    ever, and holds no free text, but a phone's workshop is not lost for a word, nor are the
+    scans that wait for it.  Refused with `not_found`, `other_site`; raises, and keeps nothing,
+    `WorkshopInFuture` or `WorkshopTooEarly`: a phone whose clock is wrong sends the same id
+    again once it is set, and its scans find their workshop.  How long after its day a use may
+    still be received is the tranche's presentation date, not a rule of the workshop.
     """
     act = Act(request.id, "open_workshop", device.id, now)
 
@@ -75,9 +104,12 @@ def open_workshop(
             raise OtherSite
         if request.day > now.day:
             raise WorkshopInFuture(request.day, now.day)
+        if request.day < EARLIEST.date():
+            raise WorkshopTooEarly(request.day, EARLIEST.date())
+        service = official("services", request.service) or OTHER_SERVICE
         facts = {
             "kind": request.kind,
-            "service": request.service,
+            "service": service,
             "site": number,
             "workshop": str(request.id),
         }
@@ -88,12 +120,20 @@ def open_workshop(
                 site=number,
                 day=request.day,
                 kind=request.kind,
-                service=request.service,
+                service=service,
                 entry_id=act.id,
             )
         )
 
     return perform(session, act, request, done)
+
+
+def listed_service(text: str) -> str:
+    """Return the national list's spelling of a service; raises `ServiceUnknown`, for people who can choose again."""
+    found = official("services", text)
+    if found is None:
+        raise ServiceUnknown(VOCABULARY["services"])
+    return found
 
 
 _ROWS = select(

@@ -14,6 +14,7 @@ import click
 import msgspec
 from sqlalchemy.orm import Session
 
+from app.cli.click_words import speak_french
 from app.instance import Instance
 from app.messages import spoken
 from app.settings import read_settings
@@ -26,6 +27,9 @@ R = TypeVar("R")
 
 MESSAGES = spoken()
 _ = MESSAGES.text
+# Before any command is written down: some of click's words are taken then.
+if MESSAGES.language == "fr":
+    speak_french()
 BY = "cli"
 
 

@@ -294,7 +294,7 @@ def open_tranche_(place: Place, code: str, **options: Any) -> None:
         face_cents=options["face_value"],
         carnet_size=options["carnet_size"],
         regularise=options["regularise"],
-        territory=options["territory"],
+        territory=tuple(area.strip().upper() for area in options["territory"]),
         publics=options["publics"],
         hand_out=HandOutRules(
             **{name: options[name] for name in HandOutRules.__struct_fields__}

@@ -36,7 +36,7 @@ from redemption.sites import (
     listed_accreditations,
     listed_sites,
 )
-from redemption.workshops import OpenWorkshop, open_workshop
+from redemption.workshops import OpenWorkshop, listed_service, open_workshop
 
 MANAGER = Device("cli", None)
 
@@ -230,12 +230,15 @@ def workshop() -> None:
     show_default=True,
 )
 @click.option(
-    "--service", default="Maîtrise des outils numériques du quotidien", show_default=True
+    "--service",
+    default="Maîtrise des outils numériques du quotidien",
+    show_default=True,
+    help=_("Un service de la liste nationale des lieux."),
 )
 @with_place
 def open_workshop_(place: Place, site: str, day: date, kind: Any, service: str) -> None:
     """Record a workshop and print its id."""
-    request = OpenWorkshop(new_id(), site, day, kind, service)
+    request = OpenWorkshop(new_id(), site, day, kind, listed_service(service))
     with place.begin() as session:
         answer = open_workshop(session, request, device=MANAGER, now=place.now)
     conclude(answer, "{id}", id=request.id)

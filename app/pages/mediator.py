@@ -29,6 +29,7 @@ from app.pages.visitors import NoSuchRoom, Visitor
 from app.people.roles import Action
 from issuance.hand_outs import HandOut, Proof
 from ledger.attempts import Answer as Told
+from ledger.attempts import facts_of
 from ledger.moments import Moment
 from redemption.both_acts import Offer, done_before, give_and_use, offer
 from redemption.counter import Device, Presented, Scan, Verdict
@@ -37,7 +38,9 @@ from redemption.sites import listed_sites
 from redemption.workshops import (
     Kind,
     OpenWorkshop,
+    WorkshopInFuture,
     WorkshopRow,
+    WorkshopTooEarly,
     open_workshop,
     recent_workshops,
     workshop_row,
@@ -82,7 +85,10 @@ class Mediator(Controller):
             device = Device(str(visitor.session.person), number)
             return open_workshop(session, asked, device=device, now=now)
 
-        told = await acting(request, opened)
+        try:
+            told = await acting(request, opened)
+        except (WorkshopInFuture, WorkshopTooEarly) as no:
+            told = Told(identifier, no.code, facts_of(no))
         if not told.accepted:
             return await _again(request, {"day": m.refusal(told.code, told.facts)}, fields)
         return go(f"/{departement}/ateliers/{identifier}")

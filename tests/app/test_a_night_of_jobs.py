@@ -15,7 +15,7 @@ from app.people.models import sign_in_failures
 from ledger import queries
 from ledger.models import entry
 from ledger.moments import Moment
-from redemption.lapsing import lapse
+from redemption.lapsing import DueLapse, lapse
 from redemption.models import workshop as workshops
 from tests.app.running import an_instance
 from tests.builders import CALENDAR, World, a_workshop, a_world, an_order, given, scanned
@@ -94,6 +94,18 @@ def test_what_is_left_lapses_once(instance, clock):
     assert lapsed(instance) == ALL
     assert acts(instance) == 2
     assert runs(instance) == [AFTER, date(2021, 2, 9)]
+
+
+def test_what_is_refused_is_not_counted_as_done(instance, clock, monkeypatch):
+    clock.now = at(AFTER, 0, 5)
+    found = jobs.due_lapses
+
+    def and_one_that_is_not(session, today):
+        return [*found(session, today), DueLapse(99, "stock")]
+
+    monkeypatch.setattr(jobs, "due_lapses", and_one_that_is_not)
+    assert jobs.run_once_a_day(instance, "23", "lapse") == 2
+    assert lapsed(instance) == ALL
 
 
 def test_the_presentation_day_is_over_first(instance, clock):

@@ -62,6 +62,20 @@ def test_a_desk_that_chose_no_public_reads_their_names(house, reserved):
     assert f"Bénéficiaire du RSA, {OF_ITS_OWN}" in words(told.text)
 
 
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+def test_a_workshop_of_an_impossible_day_can_be_typed_again(house, day):
+    mediator = house.entered(house.of(Role.MEDIATOR))
+    typed = {"day": day, "kind": "individual", "id": str(new_id())}
+    told = mediator.post("/ateliers", **typed)
+    assert told.status_code == 422
+    assert words(told.text).count("puis recommencez") == 2, (
+        "beside the field, and summed up"
+    )
+    right = mediator.post("/ateliers", **(typed | {"day": "2020-02-03"}))
+    assert right.status_code == 303
+    assert right.headers["location"] == f"/23/ateliers/{typed['id']}"
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_what_is_missing_is_named_each_time(house, language):
     m = messages(language)

@@ -384,6 +384,52 @@ def test_a_workshop_elsewhere_or_tomorrow_is_refused(counter):
         problem(counter.post("/workshops", opening), status, code)
 
 
+def test_a_phone_whose_clock_was_wrong_sends_its_workshop_and_its_scans_again(counter):
+    opening = {"id": str(new_id()), "site": "lieu-1", "day": "0001-01-01"}
+    queue = [counter.scan(counter.a_pass()) | {"workshop": opening["id"]}]
+    before = counter.counts()
+
+    for day, code in (
+        ("0001-01-01", "workshop_too_early"),
+        ("2014-12-31", "workshop_too_early"),
+        ("9999-12-31", "workshop_in_future"),
+    ):
+        for _again in range(2):
+            told = counter.post("/workshops", opening | {"day": day})
+            assert "téléphone" in problem(told, 409, code)["detail"]
+    assert words(counter.post("/scans", queue)) == ["workshop_unknown"]
+    assert counter.counts() == before
+
+    first = counter.post("/workshops", opening | {"day": "2020-02-03"})
+    assert first.status_code == 200, first.text
+    assert words(counter.post("/scans", queue)) == ["accepted"]
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("insertion professionnelle VIA le numerique", "Insertion professionnelle via le numérique"),
+        ("Atelier avec une personne, 06 12 34 56 78", "Autre"),
+        ("\x00", "Autre"),
+    ],
+)  # fmt: skip
+def test_a_service_that_is_not_listed_loses_no_workshop_and_is_written_nowhere(
+    counter, said, kept
+):
+    opening = {"id": str(new_id()), "site": "lieu-1", "day": "2020-02-03", "service": said}
+
+    first = counter.post("/workshops", opening)
+    again = counter.post("/workshops", opening)
+
+    assert first.status_code == 200, first.text
+    assert first.json()["facts"]["service"] == kept
+    assert again.json()["replayed"]
+    assert again.json()["facts"] == first.json()["facts"]
+    with counter.database.begin("23", read_only=True) as session:
+        chosen = select(workshops.c.service).where(workshops.c.id == UUID(opening["id"]))
+        assert session.scalar(chosen) == kept
+
+
 @pytest.mark.parametrize("site", ["²", "9" * 30, "\x00", "'", "lieu-1\x00", "é" * 300])
 def test_a_site_of_a_strange_name_is_not_found(counter, site):
     opening = {"id": str(new_id()), "site": site, "day": "2020-02-03"}

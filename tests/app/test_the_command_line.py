@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import pkgutil
+import re
 import signal
 import stat
 import subprocess
@@ -17,7 +18,9 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 from zoneinfo import ZoneInfo
 
+import click
 import pytest
+from babel.messages.pofile import read_po
 from click import Context
 
 import app.demo
@@ -209,6 +212,16 @@ def test_a_whole_year_is_told_by_commands_alone(founded, tmp_path):
     assert "Médiathèque 1" in text
     of_call = run("reconcile", "--call", "AAP", "--format", "json").json
     assert of_call["call"]["used_cents"] == 3000
+    assert {p["convention"]: p["cents"] for p in of_call["call"]["funders"]} == {
+        "FSE": 1800,
+        "ETAT": 600,
+        "DEP": 600,
+    }
+    assert "weight" not in of_call["call"]["funders"][0], "each tranche has its own rate"
+    summed = run("reconcile", "--call", "AAP").out.partition(
+        "Appel à projets AAP, une tranche"
+    )
+    assert "18,00" in summed[2]
 
     def used(*asked: object) -> int:
         [seen] = run("reconcile", "T1", "--format", "json", *asked).json["tranches"]
@@ -505,6 +518,20 @@ REFUSALS = [
     ("not_found", ["desk", "deliver", "MSA", "--first", "1", "--last", "1"]),
     ("carnet_unknown", ["hand-out", "--desk", "CAF", "--carnet", "99"]),
     ("not_found", ["workshop", "open", "nowhere", "--day", "2020-01-01"]),
+    ("workshop_too_early", ["workshop", "open", "lieu-1", "--day", "0001-01-01"]),
+    ("workshop_in_future", ["workshop", "open", "lieu-1", "--day", "9999-12-31"]),
+    (
+        "service_unknown",
+        [
+            "workshop",
+            "open",
+            "lieu-1",
+            "--day",
+            "2020-01-01",
+            "--service",
+            "06 12 34 56 78",
+        ],
+    ),
     ("malformed_departement", ["departement", "add", "999", "Ailleurs", "--host", "A.FR"]),
     ("host_too_long", ["departement", "add", "75", "Paris", "--host", "A" * 60 + ".FR"]),
     ("host_not_printable", ["departement", "add", "75", "Paris", "--host", "été.fr"]),
@@ -541,6 +568,36 @@ def test_what_is_typed_wrong_is_shown_the_usage(founded):
         wrong = founded.try_(*words)
         assert wrong.code == 2, words
         assert "Traceback" not in wrong.err
+
+
+def test_the_words_of_click_are_french_too(founded):
+    shown = founded("workshop", "open", "--help").out.replace("\u00a0", " ")
+    assert "Usage :" in shown
+    assert "[obligatoire]" in shown
+    for words, said in (
+        (["workshop", "opne"], "La commande 'opne' n'existe pas."),
+        (["workshop", "open", "--dya", TODAY], "L'option '--dya' n'existe pas."),
+        (["workshop", "open", "--day", TODAY], "Il manque l'argument 'SITE'."),
+        (["lapse", "1", "--stage", "all"], "n'est pas l'un de ces mots"),
+    ):
+        wrong = founded.try_(*words).err
+        assert said in wrong
+        assert not re.search("Usage:|Error|Try|Missing|No such|Invalid|not one of", wrong)
+
+
+def test_each_word_that_we_say_for_click_is_one_it_asks_for():
+    asked = "".join(
+        path.read_text(encoding="utf-8")
+        for path in Path(click.__file__).parent.glob("*.py")
+    )
+    asked = re.sub(r'"\n\s*f?"', "", asked)
+    catalogue = Path(app.__file__).parent / "locale" / "fr" / "LC_MESSAGES" / "click.po"
+    with catalogue.open("rb") as file:
+        words = [m.id for m in read_po(file, locale="fr") if m.id]
+    ours = [word for told in words for word in ([told] if isinstance(told, str) else told)]
+    assert len(ours) > 40
+    gone = [word for word in ours if f'"{word}"'.replace("\n\t", "\\n\\t") not in asked]
+    assert gone == []
 
 
 def test_one_of_several_departements_must_be_named(run, monkeypatch):

@@ -12,6 +12,7 @@ from funding.allocation import Funder
 from funding.hand_out_rules import HandOutRules
 from funding.models import calendar, share, share_version
 from funding.tranches import (
+    AREA,
     AmendCalendar,
     ChangeShares,
     OpenTranche,
@@ -69,11 +70,35 @@ IMPOSSIBLE = {
     "late_days": {"hand_out": HandOutRules(late_days=367)},
     "limit_per_person": {"hand_out": HandOutRules(limit_per_person=0)},
     "pic_share": {"hand_out": HandOutRules(pic_share=101)},
+    "territory": {"territory": ("23", "Guéret")},
     "holders_named": {
         "shares": {"ETAT": 50, "DEP": 50},
         "hand_out": HandOutRules(holders_named=True, limit_per_person=5),
     },
 }
+
+COMMUNES = ("23096", "01001", "2A004", "2B033", "97105", "97502")
+DEPARTEMENTS = ("01", "23", "2A", "2B", "95", "971", "976", "988")
+NOWHERE = (
+    "",
+    "Guéret",
+    "23000",
+    "23 096",
+    "2C001",
+    "2a",
+    "20",
+    "00",
+    "96",
+    "97",
+    "1",
+    "23096\n",
+)
+
+
+def test_a_territory_is_a_code_that_a_site_can_have():
+    assert [area for area in (*COMMUNES, *DEPARTEMENTS) if not AREA.fullmatch(area)] == []
+    assert [area for area in NOWHERE if AREA.fullmatch(area)] == []
+
 
 REFUSED = {
     "open_call": (
