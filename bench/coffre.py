@@ -16,6 +16,7 @@ from pathlib import Path
 
 from app.coffre import export as exporting
 from app.coffre import verify
+from app.coffre.proofs import newest_seal
 from app.database import Database, FilesPlace, bootstrap_sql
 from bench.world import SECRET, build, drain, redeem_all
 from ledger.identifiers import new_id
@@ -63,7 +64,7 @@ def _write(database: Database, target: Path) -> tuple[float, float, int]:
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     started = time.perf_counter()
     with database.begin("23", read_only=True) as session:
-        seal = exporting.newest(session)
+        seal = newest_seal(session)
         exporting.export(session, CREUSE, target, seal=seal)
     spent = time.perf_counter() - started
     with Path("/proc/self/status").open(encoding="ascii") as status:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from funding.operations import exist
@@ -22,7 +22,7 @@ from issuance.ranges import Ranges, count_of, in_order, numbers_of, ranges_of, r
 from ledger import canonical, gates
 from ledger.attempts import Act, Answer, perform
 from ledger.entries import Right
-from ledger.journal import must_record
+from ledger.journal import must_record, next_turn
 from ledger.models import entry
 from ledger.moments import Moment
 from ledger.refusal import Refusal
@@ -114,11 +114,7 @@ def count_stock(session: Session, request: Count, *, by: str, now: Moment) -> An
             held = held_by(session, request.desk)
         expected = carnets_of(held)
         subject = _subject(request.desk)
-        turn = session.scalar(
-            select(func.count())
-            .select_from(entry)
-            .where(entry.c.uses == "count", entry.c.subject == subject)
-        )
+        turn = next_turn(session, "count", subject)
         facts = {
             "carnets": request.carnets,
             "counted": count_of(request.carnets),
@@ -128,7 +124,7 @@ def count_stock(session: Session, request: Count, *, by: str, now: Moment) -> An
             "missing": _without(expected, request.carnets),
             "unexpected": _without(request.carnets, expected),
         }
-        right = Right("count", subject, turn or 0)
+        right = Right("count", subject, turn)
         must_record(session, [act.entry("stock_counted", facts, right=right)])
 
     return perform(session, act, request, done)

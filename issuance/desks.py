@@ -1,6 +1,5 @@
 """Desks of prescribers: who holds carnets before people do."""
 
-import re
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -8,6 +7,7 @@ import msgspec
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from funding.insee import COMMUNE
 from funding.models import programme, tranche
 from funding.operations import be_free, exist
 from issuance.models import desk, desk_programme, voucher_order
@@ -28,8 +28,6 @@ from ledger.moments import Moment
 from ledger.refusal import Refusal
 
 LOT_MAX = 10_000
-# An INSEE code: 23096, 2A004.
-COMMUNE = re.compile(r"[0-9][0-9AB][0-9]{3}")
 
 
 @dataclass(eq=False)

@@ -26,7 +26,7 @@ from issuance.ranges import ranges_of, written
 from ledger import canonical, gates
 from ledger.attempts import Act, Answer, perform
 from ledger.entries import Right
-from ledger.journal import must_record
+from ledger.journal import must_record, next_turn
 from ledger.models import entry
 from ledger.moments import Moment
 from ledger.refusal import Refusal
@@ -155,10 +155,7 @@ def record_batch(session: Session, request: RecordBatch, *, by: str, now: Moment
         order = order_row(session, request.order)
         printable(session, order, request.first_carnet, request.last_carnet)
         check_approved(session, order, request.kind, request.look)
-        before = select(func.count()).where(
-            entry.c.uses == PRINT, entry.c.subject == _subject(order.number)
-        )
-        turn = session.scalar(before) or 0
+        turn = next_turn(session, PRINT, _subject(order.number))
         facts = msgspec.to_builtins(request) | {"batch": turn + 1, "key_id": order.key_id}
         del facts["id"]
         right = Right(PRINT, _subject(order.number), turn)

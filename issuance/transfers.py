@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import func, insert, select
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from funding.operations import exist
@@ -37,8 +37,7 @@ from issuance.whereabouts import (
 from ledger import gates
 from ledger.attempts import Act, Answer, perform
 from ledger.entries import Right
-from ledger.journal import must_record
-from ledger.models import entry
+from ledger.journal import must_record, next_turn
 from ledger.moments import Moment
 from ledger.refusal import Refusal
 
@@ -218,14 +217,8 @@ def receive(session: Session, request: Receive, *, by: str, now: Moment) -> Answ
             "order": found.order_number,
             "transfer": request.transfer,
         }
-        turn = session.scalar(
-            select(func.count())
-            .select_from(entry)
-            .where(
-                entry.c.uses == "receive", entry.c.subject == subject_of(request.transfer)
-            )
-        )
-        signed = Right("receive", subject_of(request.transfer), turn or 0)
+        subject = subject_of(request.transfer)
+        signed = Right("receive", subject, next_turn(session, "receive", subject))
         must_record(session, [act.entry("transfer_received", facts, right=signed)])
         if request.carnets:
             before = where_are(session, request.carnets)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select, text, tuple_
+from sqlalchemy import func, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from ledger import attempts, canonical
@@ -85,6 +85,15 @@ def must_record(session: Session, entries: Sequence[Entry]) -> None:
                 raise ValueError(f"an entry {late.id} exists already")
             holder = holders(session, [right])[right]
             raise RightUsed(right.uses, right.subject, holder.kind)
+
+
+def next_turn(session: Session, uses: str, subject: str) -> int:
+    """Return the turn after those that are used up, of a right whose turns follow one another from 0.
+
+    Whoever holds no gate meanwhile may find it used: `must_record` says so.
+    """
+    turns = select(func.count()).where(entry.c.uses == uses, entry.c.subject == subject)
+    return session.scalars(turns).one()
 
 
 def holders(session: Session, rights: Iterable[Right]) -> dict[Right, Holder]:

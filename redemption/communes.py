@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from funding.insee import COMMUNE
 from ledger.refusal import Refusal
 from redemption.csv_files import header_of, lines_of, records
 from redemption.mednum_vocabulary import fold
@@ -32,7 +33,6 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 CENSUS: Final = re.compile(r"p[0-9]{2}pop|pmun[0-9]{2,4}")
-CODE: Final = re.compile(r"(?:[013-9][0-9]|2[AB1-9])[0-9]{3}")
 # More people live in no commune of France.
 POPULATION_MAX: Final = 3_000_000
 COMMUNES_MAX: Final = 40_000
@@ -139,7 +139,7 @@ def _code(line: int, cell: str) -> str:
         raise CommuneWrong("commune_code_rounded", line=line)
     if re.fullmatch(r"[1-9][0-9]{3}", bare):  # Excel takes the zero of 01 to 09 away
         bare = f"0{bare}"
-    if not CODE.fullmatch(bare):
+    if not COMMUNE.fullmatch(bare):
         raise CommuneWrong("commune_code", line=line)
     return bare
 

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from typing import Final
 
+from funding.insee import COMMUNE
 from issuance.siret import is_siret
 from redemption.mednum_vocabulary import VOCABULARY, fold, official
 
 Mend = Callable[[str], str]
 
 _SCHEMA_PHONE: Final = re.compile(r"\+(?:33|590|594|262|596|269|687|689|508|681)[0-9]{6,9}")
-_SCHEMA_INSEE: Final = re.compile(r"(?:[013-9][0-9]|2[AB1-9])[0-9]{3}")
 _RNA: Final = re.compile(r"W[0-9][0-9A-Z][0-9]{7}")
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _URL: Final = re.compile(r"https?://[^\s/]+\.\S+", re.IGNORECASE)
@@ -244,9 +244,9 @@ MENDS: Final[dict[str, tuple[tuple[str, Mend], ...]]] = {
         ("postcode_zero", _five_figures),
     ),
     "code_insee": (
-        ("insee_format", _shaped(rf"[1-9][0-9]{{3}}|{_SCHEMA_INSEE.pattern}")),
+        ("insee_format", _shaped(rf"[1-9][0-9]{{3}}|{COMMUNE.pattern}")),
         ("insee_zero", _five_figures),
-        ("insee_invalid", _exactly(_SCHEMA_INSEE)),
+        ("insee_invalid", _exactly(COMMUNE)),
     ),
     "latitude": (("coordinate_format", _decimal_point),),
     "longitude": (("coordinate_format", _decimal_point),),

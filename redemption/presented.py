@@ -4,15 +4,16 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import ColumnElement, FromClause, and_, exists, select, text
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
+from issuance.models import voucher
 from issuance.orders import circulating_gate, stock_gate
 from ledger import canonical, gates
 from ledger.bulk import bytes_array, is_postgres, plain_array, run, text_array, uuid_array
 from ledger.columns import Day, Flag
-from ledger.models import gate
+from ledger.models import entry, gate
 from redemption.admission import OrderFacts, PlaceFacts
 
 
@@ -40,6 +41,23 @@ class PassRow(NamedTuple):
     def held(self) -> bool:
         """Whether a spend holds the pass: the last one has not been undone."""
         return self.spent is not None and self.spent != self.undone
+
+
+def held_spend(spend: FromClause) -> ColumnElement[bool]:
+    """Join a pass to the spend that holds it: one at most, since each of the others was undone."""
+    return and_(
+        spend.c.uses == "spend", spend.c.subject == voucher.c.serial, not_undone(spend)
+    )
+
+
+def not_undone(spend: FromClause) -> ColumnElement[bool]:
+    """Say that no undo takes this spend back."""
+    undo = entry.alias()
+    return ~exists().where(
+        undo.c.uses == "undo",
+        undo.c.subject == spend.c.subject,
+        undo.c.turn == spend.c.turn,
+    )
 
 
 PASSES = """

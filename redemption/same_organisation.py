@@ -7,7 +7,7 @@ pays must see it, since an organisation that gives passes to itself would look l
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, exists, func, literal_column, select
+from sqlalchemy import ColumnElement, and_, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from funding.models import tranche
@@ -17,6 +17,7 @@ from issuance.siret import siren
 from ledger.bulk import is_postgres
 from ledger.models import account, entry
 from redemption.models import site
+from redemption.presented import not_undone
 
 
 class SameOrganisation(NamedTuple):
@@ -84,7 +85,7 @@ def _used(
     session: Session, sites: set[int], programmes: Collection[str] | None
 ) -> dict[tuple[str, int], tuple[int, int]]:
     """Return passes and cents used, net, by the desk that gave them and by site."""
-    undone, again, first = entry.alias(), entry.alias("again"), hand_out.alias()
+    again, first = entry.alias("again"), hand_out.alias()
     # What replaced lost paper is no hand-out, and goes by the one it tells.
     code = func.coalesce(hand_out.c.desk, first.c.desk)
     chosen = (
@@ -105,11 +106,7 @@ def _used(
             entry.c.kind == "redeemed",
             account.c.kind == "due",
             account.c.party.in_([str(number) for number in sites]),
-            ~exists().where(
-                undone.c.uses == "undo",
-                undone.c.subject == entry.c.subject,
-                undone.c.turn == entry.c.turn,
-            ),
+            not_undone(entry),
         )
         .group_by(code, account.c.party)
     )

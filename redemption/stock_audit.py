@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, case, exists, func, select
+from sqlalchemy import and_, case, func, select
 from sqlalchemy.orm import Session
 
 from issuance.models import handed_out, voucher
@@ -18,6 +18,7 @@ from issuance.whereabouts import moves
 from ledger import canonical
 from ledger.audit import CHUNK, Check, Finding
 from ledger.models import entry
+from redemption.presented import held_spend
 
 
 class Place(NamedTuple):
@@ -38,13 +39,6 @@ def places(session: Session) -> list[Place]:
     moved = moves().subquery()
     rank = func.row_number().over(partition_by=moved.c.carnet, order_by=moved.c.turn.desc())
     ranked = select(moved, rank.label("rank")).subquery()
-    undo = entry.alias("undo")
-    undone = exists().where(
-        undo.c.uses == "undo",
-        undo.c.subject == entry.c.subject,
-        undo.c.turn == entry.c.turn,
-    )
-    held = and_(entry.c.uses == "spend", entry.c.subject == voucher.c.serial, ~undone)
     given = handed_out.c.serial.is_not(None)
     by = (voucher.c.order_number, ranked.c.desk, ranked.c.transfer)
     rows = session.execute(
@@ -58,7 +52,7 @@ def places(session: Session) -> list[Place]:
         )
         .select_from(voucher)
         .outerjoin(handed_out, handed_out.c.serial == voucher.c.serial)
-        .outerjoin(entry, held)
+        .outerjoin(entry, held_spend(entry))
         .outerjoin(ranked, and_(ranked.c.carnet == voucher.c.carnet, ranked.c.rank == 1))
         .group_by(*by)
     )

@@ -10,9 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     ColumnElement,
     Select,
-    and_,
     case,
-    exists,
     func,
     literal_column,
     select,
@@ -31,7 +29,7 @@ from issuance.models import (
 )
 from issuance.whereabouts import moved_on
 from ledger.models import entry
-from redemption.presented import lapsed_stages
+from redemption.presented import held_spend, lapsed_stages
 
 CHUNK = 2_000
 
@@ -157,19 +155,12 @@ def _of(order: Any) -> ColumnElement[bool]:  # noqa: ANN401 - a row of `_orders`
 
 
 def _passes(*columns: Any) -> Select[Any]:  # noqa: ANN401 - columns of any type
-    """Select passes with their hand-out and the spend that holds them: one at most, the others are undone."""
-    undo = entry.alias("undo")
-    undone = exists().where(
-        undo.c.uses == "undo",
-        undo.c.subject == entry.c.subject,
-        undo.c.turn == entry.c.turn,
-    )
-    spend = and_(entry.c.uses == "spend", entry.c.subject == voucher.c.serial, ~undone)
+    """Select passes with their hand-out and the spend that holds them, if any."""
     return (
         select(*columns)
         .select_from(voucher)
         .outerjoin(handed_out, handed_out.c.serial == voucher.c.serial)
-        .outerjoin(entry, spend)
+        .outerjoin(entry, held_spend(entry))
     )
 
 

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, select
+from sqlalchemy import ColumnElement, Select, case, func, select
 from sqlalchemy.orm import Session
 
 from funding.models import tranche
@@ -21,6 +21,7 @@ from issuance.orders import circulating_gate
 from issuance.queries import REPLACEMENT
 from ledger import canonical
 from ledger.models import entry, gate
+from redemption.presented import held_spend
 
 FOUND_AT_ONCE = 500
 
@@ -96,20 +97,6 @@ def _brought_to(desks: Collection[str]) -> ColumnElement[bool]:
     )
 
 
-def _spent() -> tuple[Any, ColumnElement[bool]]:
-    """Return the entries that ended passes, and how one is joined to its pass: none that was undone."""
-    spend, undo = entry.alias("spend"), entry.alias("undo")
-    undone = exists().where(
-        undo.c.uses == "undo",
-        undo.c.subject == spend.c.subject,
-        undo.c.turn == spend.c.turn,
-    )
-    held = and_(
-        spend.c.uses == "spend", spend.c.subject == voucher.c.serial, ~undone
-    )  # one at most: each of the others was undone
-    return spend, held
-
-
 def _waiting(
     session: Session,
     tranches: Collection[int],
@@ -117,7 +104,7 @@ def _waiting(
     kind: str,
     *where: ColumnElement[bool],
 ) -> Sequence[Any]:
-    given, (spend, held) = entry.alias("given"), _spent()
+    given, spend = entry.alias("given"), entry.alias("spend")
     left = func.sum(case((spend.c.id.is_(None), 1), else_=0))
     used = func.sum(case((spend.c.kind == "redeemed", 1), else_=0))
     return session.execute(
@@ -133,7 +120,7 @@ def _waiting(
         .join(voucher, voucher.c.serial == handed_out.c.serial)
         .join(voucher_order, voucher_order.c.number == voucher.c.order_number)
         .join(given, given.c.id == handed_out.c.entry_id)
-        .outerjoin(spend, held)
+        .outerjoin(spend, held_spend(spend))
         .where(
             voucher_order.c.tranche.in_(list(tranches)),
             given.c.kind == kind,
@@ -190,11 +177,11 @@ def _came(session: Session, gifts: Collection[_Gift]) -> set[UUID]:
 
 def _used(session: Session, acts: Select[tuple[UUID]] | list[UUID]) -> Sequence[UUID]:
     """Return those of these acts that gave a pass which was used."""
-    spend, held = _spent()
+    spend = entry.alias("spend")
     return session.scalars(
         select(handed_out.c.entry_id)
         .join(voucher, voucher.c.serial == handed_out.c.serial)
-        .join(spend, held)
+        .join(spend, held_spend(spend))
         .where(handed_out.c.entry_id.in_(acts), spend.c.kind == "redeemed")
         .distinct()
     ).all()

@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from funding.tranches import release
@@ -23,8 +23,7 @@ from ledger import gates
 from ledger.accounts import account_name
 from ledger.attempts import Act, Answer, perform
 from ledger.entries import Entry, Right
-from ledger.journal import must_record
-from ledger.models import entry
+from ledger.journal import must_record, next_turn
 from ledger.moments import Moment
 from ledger.refusal import Refusal
 from redemption import presented
@@ -88,11 +87,6 @@ def void_misprints(
         ).all()
         rows = presented.passes(session, serials)
         subject = f"order/{order.number}"
-        turn = session.scalar(
-            select(func.count())
-            .select_from(entry)
-            .where(entry.c.uses == VOID, entry.c.subject == subject)
-        )
         released = 0 if order.specimen else len(serials) * order.face_cents
         facts = {
             "count": len(serials),
@@ -102,7 +96,7 @@ def void_misprints(
             "released_cents": released,
             "tranche": order.tranche,
         }
-        right = Right(VOID, subject, turn or 0)
+        right = Right(VOID, subject, next_turn(session, VOID, subject))
         must_record(session, [act.entry("misprints_voided", facts, right=right)])
         ended = [
             _entry(act, order, rows[serial], rank) for rank, serial in enumerate(serials, 1)

@@ -9,6 +9,7 @@ from app.coffre import export as exporting
 from app.coffre import sealing, transfer
 from app.coffre.importing import Given, Reader, take_in
 from app.coffre.packing import CoffreExists
+from app.coffre.proofs import newest_seal
 from app.coffre.scopes import of_call, of_site
 from app.instance import Instance
 from ledger.key_sealing import KeysLocked
@@ -39,7 +40,7 @@ def export(place: Place, out: Path, call_code: str | None, site_key: str | None)
         raise click.UsageError(_("Choisissez un appel à projets ou un lieu, pas les deux."))
     tenant = place.instance.departement(place.code)
     with place.begin(read_only=True) as session:
-        seal = exporting.newest(session)
+        seal = newest_seal(session)
         scope = None
         if call_code is not None:
             scope = of_call(session, call_code)

@@ -31,7 +31,7 @@ from sqlalchemy.orm import Session
 
 from app.coffre import figures
 from app.coffre.packing import Packer, packed
-from app.coffre.proofs import Seal, newest_seal
+from app.coffre.proofs import Seal
 from app.coffre.refusals import JustAmended, LogDiffers
 from app.coffre.scopes import Scope
 from app.coffre.tables import CHECKPOINTS, TOLD, amended_since, plain, told_rows
@@ -130,11 +130,6 @@ def export(
             }
         )
     return Exported(count, size, root)
-
-
-def newest(session: Session) -> Seal:
-    """Return what a coffre exported now is sealed by; raises `NothingPublished`, `NotCosigned`."""
-    return newest_seal(session)
 
 
 def _instant(at: datetime) -> str:

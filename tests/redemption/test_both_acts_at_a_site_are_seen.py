@@ -135,7 +135,11 @@ def _printed(session, world, order: int) -> dict:
 
 @pytest.mark.parametrize(
     ("told", "reason"),
-    [({"siret": "99900001100019"}, "desk_siret"), ({"commune": "2309"}, "desk_commune")],
+    [
+        ({"siret": "99900001100019"}, "desk_siret"),
+        ({"commune": "2309"}, "desk_commune"),
+        ({"commune": "1A001"}, "desk_commune"),
+    ],
 )
 def test_a_desk_tells_a_true_siret_and_commune_or_none(session, told, reason):
     a_world(session)

@@ -11,7 +11,7 @@ import pytest
 
 from app.coffre import export as exporting
 from app.coffre.packing import CoffreExists
-from app.coffre.proofs import NotCosigned, NothingPublished
+from app.coffre.proofs import NotCosigned, NothingPublished, newest_seal
 from app.durable import DiskFull
 from funding.operations import NotFound
 from ledger.identifiers import new_id
@@ -245,7 +245,7 @@ def test_an_interrupted_export_leaves_nothing(database, tmp_path, interruption):
             session,
             CREUSE,
             tmp_path / "coffre.zip",
-            seal=exporting.newest(session),
+            seal=newest_seal(session),
             progress=interrupt,
         )
     assert [

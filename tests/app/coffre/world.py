@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from app.coffre import export as exporting
 from app.coffre import verify
+from app.coffre.proofs import newest_seal
 from app.coffre.scopes import of_call, of_site
 from app.database import Database
 from funding.hand_out_rules import HandOutRules
@@ -269,9 +270,7 @@ def exported(
     """A coffre of what is published."""
     with database.begin("23", read_only=True) as session:
         scope = of_call(session, call) if call else of_site(session, site) if site else None
-        exporting.export(
-            session, CREUSE, target, seal=exporting.newest(session), scope=scope
-        )
+        exporting.export(session, CREUSE, target, seal=newest_seal(session), scope=scope)
     return target
 
 
