@@ -13,7 +13,7 @@ from app.database import Database
 from app.instance import Instance
 from app.people.memberships import Invite, invite
 from app.people.roles import Role
-from app.people.signing_in import set_password
+from app.people.signing_in import hashed, set_password
 from app.settings import Settings
 from app.web import create_app
 from ledger.identifiers import new_id
@@ -42,7 +42,7 @@ def time_pages(
     with database.begin("23") as session:
         asked = Invite(new_id(), "bench", "Bench", Role.MANAGER)
         invited = invite(session, asked, inviter=None, by="bench", now=now)
-        set_password(session, UUID(invited.facts["person"]), PASSWORD, now=now)
+        set_password(session, UUID(invited.facts["person"]), hashed(PASSWORD), now=now)
     instance = Instance(Settings(Path(tempfile.mkdtemp()), {}, None))
     instance.database = database
     told = []

@@ -59,7 +59,7 @@ class DeskNowhere(Refusal):
 
 
 class OpenDesk(msgspec.Struct, frozen=True):
-    """A prescriber's desk, and the programmes it hands out for.
+    """A prescriber's desk, and the programmes it hands out for; one named twice is named once.
 
     `siret` tells its establishment, whose first nine digits are its organisation; `commune` is
     the INSEE code of where it stands.
@@ -90,13 +90,14 @@ def open_desk(session: Session, request: OpenDesk, *, by: str, now: Moment) -> A
     def done() -> None:
         gates.alone(session)
         be_free(session, desk.c.code, request.code)
-        for code in request.programmes:
+        programmes = tuple(dict.fromkeys(request.programmes))
+        for code in programmes:
             exist(session, programme.c.code, code)
         if request.siret is not None and not is_siret(request.siret):
             raise DeskImpossible("desk_siret")
         if request.commune is not None and not COMMUNE.fullmatch(request.commune):
             raise DeskImpossible("desk_commune")
-        told = msgspec.to_builtins(request)
+        told = msgspec.to_builtins(msgspec.structs.replace(request, programmes=programmes))
         facts = {k: v for k, v in told.items() if k != "id" and v is not None}
         must_record(session, [act.entry("desk_opened", facts)])
         session.execute(
@@ -109,12 +110,12 @@ def open_desk(session: Session, request: OpenDesk, *, by: str, now: Moment) -> A
                 entry_id=act.id,
             )
         )
-        if request.programmes:
+        if programmes:
             session.execute(
                 insert(desk_programme),
                 [
                     {"desk": request.code, "programme": code, "entry_id": act.id}
-                    for code in request.programmes
+                    for code in programmes
                 ],
             )
 

@@ -61,6 +61,13 @@ class CarnetUnknown(Refusal):
 
 
 @dataclass(eq=False)
+class CarnetAndPasses(Refusal):
+    """A hand-out names a carnet or single passes: with both, nobody knows what was given."""
+
+    code = "carnet_and_passes"
+
+
+@dataclass(eq=False)
 class PassesOfSeveralOrders(Refusal):
     """One hand-out is of one order; give the others in another one."""
 
@@ -167,7 +174,7 @@ def give(
     entry is of the day the paper was given; recorded later, it says so.  `at_site` is the number
     of the site of the request, which the caller has judged.
     Telling something without a master key is refused with `vault_locked`, `limit_per_person`
-    and `holder_needed` wait for more to be told: no answers for ever.  Refused with `carnet_unknown`, `passes_of_several_orders`, `specimen_not_handed_out`,
+    and `holder_needed` wait for more to be told: no answers for ever.  Refused with `carnet_and_passes`, `carnet_unknown`, `passes_of_several_orders`, `specimen_not_handed_out`,
     `not_at_this_desk`, `carnet_on_the_way`, `order_not_active`, `hand_out_stopped`, `public_not_targeted`,
     `stock_lapsed`, `already_handed_out`, `given_on_impossible`.
     """
@@ -279,7 +286,9 @@ def _mark(
 
 def _asked(session: Session, request: HandOut) -> tuple[list[str], set[int]]:
     """Return the serials that are asked for, in order of rank, and their carnets."""
-    if request.carnet is not None and not request.serials:
+    if request.carnet is not None:
+        if request.serials:
+            raise CarnetAndPasses
         found = session.scalars(
             select(voucher.c.serial)
             .where(voucher.c.carnet == request.carnet)

@@ -108,18 +108,20 @@ def letter(place: Place, login: str, out: Path) -> None:
     now = place.now
     with place.begin() as session:
         who, known, name = _person(session, login)
-        pdf = code_letter(
-            letterhead(place.instance, place.code),
-            name=name,
-            login=known,
-            code=new_invitation(session, who, by=BY, now=now),
-            until=last_whole_day(now),
-            now=now,
-        )
+        # A file that cannot be there leaves the older code good.
         out.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         out.touch(mode=0o600)
         out.chmod(0o600)  # it may have been there, open to others
-        out.write_bytes(pdf)
+        code = new_invitation(session, who, by=BY, now=now)
+    pdf = code_letter(
+        letterhead(place.instance, place.code),
+        name=name,
+        login=known,
+        code=code,
+        until=last_whole_day(now),
+        now=now,
+    )
+    out.write_bytes(pdf)
     click.echo(_("Lettre écrite : {out}. Imprimez-la, puis effacez-la.", out=out))
 
 

@@ -21,7 +21,7 @@ from app.messages import Messages
 from app.people import short_codes
 from app.people.memberships import Invite, invite
 from app.people.roles import Role
-from app.people.signing_in import set_password
+from app.people.signing_in import hashed, set_password
 from app.proofs.publisher import Publisher
 from app.reconciliations import as_text
 from app.registry import Departement
@@ -155,13 +155,14 @@ PEOPLE = (
 def _people(instance: Instance) -> str:
     """Make one person a role, all with one password, and return it."""
     password = short_codes.grouped(short_codes.draw()).lower()
+    kept = hashed(password)
     with instance.database.begin(CODE) as session:
         now = instance.moment(CODE)
         for login, name, role, at_desk, at_site in PEOPLE:
             place = site_row(session, at_site)[0] if at_site is not None else None
             asked = Invite(new_id(), login, name, role, at_desk, place)
             answer = invite(session, asked, inviter=None, by="demo", now=now)
-            set_password(session, UUID(answer.facts["person"]), password, now=now)
+            set_password(session, UUID(answer.facts["person"]), kept, now=now)
     instance.drain(CODE)
     return password
 

@@ -195,18 +195,33 @@ class Doors(Controller):
             differ = language_of(request).refusal("passwords_differ")
             return again(request, "invitation.html", {"password_again": differ}, code=code)
 
-        def accepted(session: Session, now: Moment) -> SignedIn | Refusal:
-            device = device_of(request)
-            return signing_in.accept_invitation(
-                session, code, chosen, device=device, now=now
-            )
-
-        result = await acting(request, accepted)
+        result = await _accepted(request, code, chosen)
         if isinstance(result, Refusal):
             field = "code" if result.code == "invitation_refused" else "password"
             wrong = {field: sentence(request, result)}
             return again(request, "invitation.html", wrong, code=code)
         return let_in(request, departement, result)
+
+
+async def _accepted(request: Asked, code: str, typed: str) -> SignedIn | Refusal:
+    """Take an invitation up; nothing is held while the password is hashed."""
+
+    def look() -> str | Refusal:
+        with reading(request) as session:
+            return signing_in.invited(session, code, now=now_of(request))
+
+    login = await asyncio.to_thread(look)
+    if isinstance(login, Refusal):
+        return login
+    chosen = await asyncio.to_thread(signing_in.choose, login, typed)
+    if isinstance(chosen, Refusal):
+        return chosen
+
+    def accepted(session: Session, now: Moment) -> SignedIn | Refusal:
+        device = device_of(request)
+        return signing_in.accept_invitation(session, code, chosen, device=device, now=now)
+
+    return await acting(request, accepted)
 
 
 class Account(Controller):
@@ -224,7 +239,12 @@ class Account(Controller):
     async def password(self, departement: FromPath[str], request: Asked) -> Answer:
         """Change the password; other sessions end."""
         fields = await form_of(request)
-        visitor, chosen = visitor_of(request), fields.get("password", "")
+        visitor = visitor_of(request)
+        chosen = await asyncio.to_thread(
+            signing_in.choose, visitor.login, fields.get("password", "")
+        )
+        if isinstance(chosen, Refusal):
+            return await account_again(request, {"password": chosen})
 
         def changed(session: Session, proved: Proved, now: Moment) -> str | Refusal:
             this = visitor.session
@@ -235,8 +255,7 @@ class Account(Controller):
 
         result = await knowing(request, visitor.login, fields.get("old", ""), changed)
         if isinstance(result, Refusal):
-            field = "password" if result.code == "password_too_short" else "old"
-            return await account_again(request, {field: result})
+            return await account_again(request, {"old": result})
         answer = go(f"/{departement}/compte", done="password_changed")
         answer.set_cookie(session_cookie(request, departement, result))
         return answer

@@ -135,22 +135,22 @@ class People(Controller):
         fields = await form_of(request)
         visitor, instance = visitor_of(request), serving_of(request).instance
 
-        def written(session: Session, now: Moment) -> bytes | None:
-            made = _new_code(session, visitor, fields, now)
-            if made is None:
-                return None
-            return code_letter(
-                letterhead(instance, departement),
-                name=made.name,
-                login=made.login,
-                code=made.code,
-                until=last_whole_day(now),
-                now=now,
-            )
+        def coded(session: Session, now: Moment) -> tuple[Coded | None, Moment]:
+            return _new_code(session, visitor, fields, now), now
 
-        pdf = await acting(request, written)
-        if pdf is None:
+        made, now = await acting(request, coded)
+        if made is None:
             return await _not_theirs(request)
+        # Once the code is committed: nobody waits for a page to be set.
+        pdf = await asyncio.to_thread(
+            code_letter,
+            letterhead(instance, departement),
+            name=made.name,
+            login=made.login,
+            code=made.code,
+            until=last_whole_day(now),
+            now=now,
+        )
         named = {"Content-Disposition": 'attachment; filename="lettre.pdf"'}
         return Response(
             pdf,

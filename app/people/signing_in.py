@@ -1,18 +1,19 @@
 """Signing in: a password first, kept as Argon2id; guessing is slowed down by what was typed, not by address.
 
-A password takes long to verify, on purpose: it is in no transaction, for the counter would wait
-for it where one writer is all there is.  So it is three steps: the `guess` is counted and
-committed, `verify` works alone, and what the password lets its owner do looks whether it still
-is theirs.  A refusal is returned, not raised: what was counted must be committed.
+A password takes long to verify and to hash, on purpose: both are in no transaction, for the counter
+would wait for them where one writer is all there is.  So signing in is three steps: the `guess` is
+counted and committed, `verify` works alone, and what the password lets its owner do looks whether it
+still is theirs.  Who takes an invitation up is `invited`, `choose` works alone, and the code is looked
+at again.  A refusal is returned, not raised: what was counted must be committed.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, NewType
 from uuid import UUID
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, and_, insert, select, update
 from sqlalchemy.orm import Session
 
 from app.people import failures, sessions, short_codes
@@ -54,6 +55,10 @@ class PasswordTooShort(Refusal):
     code = "password_too_short"
 
     least: int = PASSWORD_MIN
+
+
+# The Argon2id hash of a password: nothing that keeps a password is given anything else.
+Hashed = NewType("Hashed", str)
 
 
 class SignedIn(NamedTuple):
@@ -146,63 +151,81 @@ def _about(login: str) -> str:
     return f"password of {login}"
 
 
-def accept_invitation(
-    session: Session, code: str, chosen: str, *, device: str, now: Moment
-) -> SignedIn | Refusal:
-    """Choose a password with an invitation's code, which is used up, and open a session.
+def choose(login: str, typed: str) -> Hashed | PasswordTooShort:
+    """Hash the password that somebody chose: a tenth of a second, in no transaction."""
+    if len(typed) < PASSWORD_MIN or typed.strip().lower() == login:
+        return PasswordTooShort()
+    return hashed(typed)
 
-    Returns `InvitationRefused` or `PasswordTooShort`.  Sessions opened with an older password end.
+
+def hashed(chosen: str) -> Hashed:
+    """Return the Argon2id hash of a password, which takes long to make."""
+    return Hashed(_hasher.hash(chosen[:PASSWORD_MAX]))
+
+
+def invited(session: Session, code: str, *, now: Moment) -> str | InvitationRefused:
+    """Return the login of whoever an invitation's code is for; nothing is used up."""
+    login = session.scalar(
+        select(person.c.login)
+        .join(invitation, invitation.c.person == person.c.id)
+        .where(_good(code, now))
+    )
+    return InvitationRefused() if login is None else login
+
+
+def _good(code: str, now: Moment) -> ColumnElement[bool]:
+    return and_(
+        invitation.c.digest == short_codes.digest(code),
+        invitation.c.used_at.is_(None),
+        invitation.c.ends_at > now.at,
+    )
+
+
+def accept_invitation(
+    session: Session, code: str, chosen: Hashed, *, device: str, now: Moment
+) -> SignedIn | InvitationRefused:
+    """Take the password chosen with an invitation's code, which is used up, and open a session.
+
+    Returns `InvitationRefused`, also where the code was used since it was looked at.  Sessions
+    opened with an older password end.
     """
-    digest = short_codes.digest(code)
-    row = session.execute(
-        select(invitation.c.person, person.c.login)
-        .join(person, person.c.id == invitation.c.person)
-        .where(
-            invitation.c.digest == digest,
-            invitation.c.used_at.is_(None),
-            invitation.c.ends_at > now.at,
-        )
-        .with_for_update(of=invitation)
+    who = session.scalars(
+        update(invitation)
+        .where(_good(code, now))
+        .values(used_at=now.at)
+        .returning(invitation.c.person)
     ).one_or_none()
-    if row is None:
+    if who is None:
         return InvitationRefused()
-    if (no := _unfit(chosen, row.login)) is not None:
-        return no
-    session.execute(
-        update(invitation).where(invitation.c.digest == digest).values(used_at=now.at)
-    )
-    set_password(session, row.person, chosen, now=now)
-    sessions.close_others(session, row.person, now=now)
-    factor_due = is_set_up(session, row.person)
+    set_password(session, who, chosen, now=now)
+    sessions.close_others(session, who, now=now)
+    factor_due = is_set_up(session, who)
     token = sessions.open_session(
-        session, row.person, factor_due=factor_due, device=device, now=now
+        session, who, factor_due=factor_due, device=device, now=now
     )
-    note(session, "invitation_accepted", row.person, now)
+    note(session, "invitation_accepted", who, now)
     return SignedIn(token, factor_due)
 
 
 def change_password(
-    session: Session, proved: Proved, chosen: str, *, keep: bytes, now: Moment
-) -> Refusal | None:
+    session: Session, proved: Proved, chosen: Hashed, *, keep: bytes, now: Moment
+) -> SignInRefused | None:
     """Replace a password by whoever typed it; every session but `keep` is closed.
 
-    Returns `SignInRefused` where it is no longer theirs, or `PasswordTooShort`.
+    Returns `SignInRefused` where it is no longer theirs.
     """
     who = proved.person
     if (no := may_change(session, proved)) is not None:
         return no
-    if (no_ := _unfit(chosen, proved.login)) is not None:
-        return no_
     set_password(session, who, chosen, now=now)
     sessions.close_others(session, who, but=keep, now=now)
     note(session, "password_changed", who, now)
     return None
 
 
-def set_password(session: Session, who: UUID, chosen: str, *, now: Moment) -> None:
-    """Keep the Argon2id hash of a password."""
-    hashed = _hasher.hash(chosen[:PASSWORD_MAX])
-    values = {"hash": hashed, "changed_at": now.at}
+def set_password(session: Session, who: UUID, chosen: Hashed, *, now: Moment) -> None:
+    """Keep what was made of a password: the person's older one opens nothing any more."""
+    values = {"hash": chosen, "changed_at": now.at}
     changed = session.scalars(
         update(password)
         .where(password.c.person == who)
@@ -211,11 +234,6 @@ def set_password(session: Session, who: UUID, chosen: str, *, now: Moment) -> No
     ).all()
     if not changed:
         session.execute(insert(password).values(person=who, **values))
-
-
-def _unfit(chosen: str, login: str) -> PasswordTooShort | None:
-    unfit = len(chosen) < PASSWORD_MIN or chosen.strip().lower() == login
-    return PasswordTooShort() if unfit else None
 
 
 def note_export(session: Session, who: UUID, what: str, now: Moment) -> None:

@@ -14,6 +14,7 @@ from app.mail.letters import code_letter
 from app.mail.models import outbox
 from app.mail.sending import send_due
 from app.mail.writing import Letterhead
+from app.pages import people
 from app.people.models import invitation
 from app.people.roles import Role
 from app.people.short_codes import normalised
@@ -151,6 +152,20 @@ def test_who_has_no_address_gets_a_letter(house, instance, box):
     assert house.accept(shown, CHOSEN).status_code == 422, "as the page says"
     assert house.accept(code, CHOSEN).headers["location"] == "/23/"
     assert (send_due(instance, "23"), box.told) == ({}, [])
+
+
+def test_the_counter_goes_on_while_a_letter_is_set(house, monkeypatch):
+    manager, page = invite(house, f"caf-{new_id().hex[-6:]}")
+    other, written = house.person(Role.MEDIATOR), []
+
+    def slow(*args, **kwargs) -> bytes:
+        # Somebody else writes in the meantime: this would wait for an open transaction.
+        written.append(house.code(other))
+        return b"%PDF"
+
+    monkeypatch.setattr(people, "code_letter", slow)
+    assert letter_of(manager, page).content == b"%PDF"
+    assert len(written) == 1
 
 
 def test_a_letter_is_offered_to_everybody_where_no_email_leaves(house):

@@ -451,13 +451,57 @@ def test_the_counter_goes_on_while_a_password_is_verified(house, monkeypatch):
     assert len(written) == 2
 
 
+def test_the_counter_goes_on_while_a_password_is_hashed(house, monkeypatch):
+    someone, invited = house.person(Role.MANAGER), house.person(Role.MEDIATOR)
+    owner, code = house.entered(someone), house.code(invited)
+    written = []
+
+    class Slow:
+        def hash(self, chosen: str) -> str:
+            written.append(house.code(someone))
+            return CHEAP.hash(chosen)
+
+        def verify_and_update(self, typed: str, kept: str) -> tuple[bool, str | None]:
+            return CHEAP.verify_and_update(typed, kept)
+
+    monkeypatch.setattr(signing_in, "_hasher", Slow())
+    assert house.accept(code, ANOTHER).headers["location"] == "/23/"
+    changed = owner.post("/compte/mot-de-passe", old=PASSWORD, password=ANOTHER)
+    assert changed.status_code == 303
+    assert len(written) == 2
+    monkeypatch.undo()
+    for login in (someone.login, invited.login):
+        assert house.browser().sign_in(login, ANOTHER).status_code == 303
+
+
+def test_a_code_that_is_used_while_a_password_is_hashed_is_refused(house, monkeypatch):
+    someone = house.person(Role.MEDIATOR)
+    code, first = house.code(someone), CHEAP.hash(ANOTHER)
+
+    class Slow:
+        def hash(self, chosen: str) -> str:
+            with house.database.begin("23") as session:
+                done = signing_in.accept_invitation(
+                    session, code, first, device="test", now=house.now
+                )
+            assert not isinstance(done, Refusal)
+            return CHEAP.hash(chosen)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(signing_in, "_hasher", Slow())
+        answer = house.accept(code, "yet another long phrase")
+    assert (answer.status_code, set_cookies(answer)) == (422, {})
+    assert house.browser().sign_in(someone.login, ANOTHER).status_code == 303
+
+
 def test_a_password_that_changes_while_it_is_verified_opens_nothing(house):
     someone = house.person(Role.MANAGER)
     with house.database.begin("23") as session:
         guess = signing_in.guess(session, someone.login, now=house.now)
     proved = signing_in.verify(guess, PASSWORD)
     with house.database.begin("23") as session:
-        signing_in.set_password(session, someone.id, ANOTHER, now=house.now)
+        another = signing_in.hashed(ANOTHER)
+        signing_in.set_password(session, someone.id, another, now=house.now)
 
     with house.database.begin("23") as session:
         told = signing_in.sign_in(session, proved, device="test", now=house.now)
@@ -626,12 +670,12 @@ def test_a_code_is_good_for_the_whole_of_fourteen_days(house):
 
 def test_of_two_who_take_up_a_code_at_once_one_wins(house):
     someone = house.person(Role.MEDIATOR)
-    code = house.code(someone)
+    code, chosen = house.code(someone), signing_in.hashed(ANOTHER)
 
     def taken() -> Any:
         with house.database.begin("23") as session:
             return signing_in.accept_invitation(
-                session, code, ANOTHER, device="test", now=house.now
+                session, code, chosen, device="test", now=house.now
             )
 
     told = _at_once(4, taken)

@@ -238,6 +238,23 @@ def test_a_whole_year_is_told_by_commands_alone(founded, tmp_path):
     assert len(run("audit").out.splitlines()) >= 7
 
 
+def test_a_job_that_failed_is_told_by_the_exit_code_and_done_by_the_next_try(
+    run, monkeypatch
+):
+    def broken(_session, _now):
+        raise ValueError("broken")
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setitem(JOBS, "lapse", broken)
+        told = run.try_("jobs", "--once")
+    assert told.code == 1
+    assert "23 lapse : échec" in told.out
+    assert "23 forget_failures : 0 fait" in told.out
+    again = run("jobs", "--once").out
+    assert "23 lapse : 0 fait" in again
+    assert "23 forget_failures : déjà faite" in again
+
+
 def test_what_is_printed_is_read_by_the_printer_alone(founded, tmp_path):
     paper = tmp_path / "paper"
     passes = ordered(founded, paper, 2)

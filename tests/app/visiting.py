@@ -121,7 +121,8 @@ class House:
             told = done(invite(session, asked, inviter=None, by="test", now=self.now))
             who = UUID(told.facts["person"])
             if entered:
-                signing_in.set_password(session, who, PASSWORD, now=self.now)
+                kept = signing_in.hashed(PASSWORD)
+                signing_in.set_password(session, who, kept, now=self.now)
         return Person(who, login, told.act)
 
     def of(self, role: Role) -> Person:

@@ -26,7 +26,7 @@ from app.people.memberships import Invite, end_membership, invite, new_invitatio
 from app.people.models import membership, person
 from app.people.roles import Role
 from app.people.second_factor import begin_totp, check_totp, new_recovery_codes
-from app.people.signing_in import set_password
+from app.people.signing_in import hashed, set_password
 from app.registry import Departement
 from app.works.doing import Worker
 from app.works.kinds import KINDS
@@ -149,7 +149,7 @@ class Served:
             asked = Invite(new_id(), login, name, role, desk, number)
             told = done(invite(session, asked, inviter=None, by="test", now=now))
             who = UUID(told.facts["person"])
-            set_password(session, who, self.password, now=now)
+            set_password(session, who, hashed(self.password), now=now)
         return who
 
     def invited(self, login: str) -> str:

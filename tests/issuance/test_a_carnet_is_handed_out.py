@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from issuance import vault
-from issuance.desks import OpenDesk, open_desk
+from issuance.desks import Deliver, OpenDesk, deliver, open_desk
 from issuance.hand_outs import HandOut
 from issuance.models import handed_out, vault_person
 from ledger import canonical, queries
@@ -68,6 +68,24 @@ def test_single_passes_are_split_off_and_the_rest_of_the_carnet_follows(session)
     assert circulating(session) == 5_000
     again = given(session, carnet=1)
     assert (again.code, list(again.facts["serials"])) == ("already_handed_out", serials[:5])
+
+
+def test_a_carnet_and_single_passes_are_not_given_by_one_hand_out(session):
+    world = a_world(session)
+    serials = an_order(session, world)
+    assert given(session, serials[0], carnet=2).code == "carnet_and_passes"
+    assert out(session) == set()
+    done(given(session, serials[0]))
+    done(given(session, carnet=2))
+
+
+def test_a_desk_hands_out_for_a_programme_that_it_names_twice(session):
+    world = a_world(session)
+    asked = OpenDesk(new_id(), "MSA", "MSA", "Accueil", ("tela", "tela"))
+    answer = done(open_desk(session, asked, by="test", now=NOW))
+    assert answer.facts["programmes"] == ["tela"]
+    an_order(session, world)
+    done(deliver(session, Deliver(new_id(), "MSA", 1, 1), by="test", now=NOW))
 
 
 def test_a_serial_is_read_as_people_say_it_and_counts_once(session):
