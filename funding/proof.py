@@ -41,9 +41,9 @@ def prove_sharing(session: Session, numbers: Collection[int]) -> None:
         raise FundsToldOtherwise(differs.table)
     terms = told.terms()
     if any(segments_weighed_otherwise(session, terms)):
-        raise FundsToldOtherwise(segment.name)
+        raise FundsToldOtherwise(str(segment.name))
     if not _uses_fall_in_their_segments(session, terms, numbers):
-        raise FundsToldOtherwise(attribution.name)
+        raise FundsToldOtherwise(str(attribution.name))
 
 
 def segments_weighed_otherwise(
@@ -69,34 +69,24 @@ def _uses_fall_in_their_segments(
     if first is None:
         return True
     # Between two changes of the terms, the uses of a day have one segment: one of them stands for all.
+    # Places are written into the statement: PostgreSQL groups by what it reads, not by a parameter.
     between = [idx for idx in terms.changes if first < idx < last]
+    at = log_leaf.c.idx
     whens: list[tuple[Any, Any]] = [
-        (log_leaf.c.idx < literal_column(str(idx)), literal_column(str(n)))
+        (at < literal_column(str(idx)), literal_column(str(n)))
         for n, idx in enumerate(between)
     ]
-    known = case(*whens, else_=literal_column("-1")) if whens else literal_column("0")
+    by = [segment.c.tranche, segment.c.version, segment.c.open_windows]
+    by += [account.c.book, entry.c.occurred_on]
+    known = case(*whens) if whens else entry.c.occurred_on
     uses = session.execute(
-        select(
-            segment.c.tranche,
-            segment.c.version,
-            segment.c.open_windows,
-            account.c.book,
-            entry.c.occurred_on,
-            func.min(attribution.c.idx),
-        )
+        select(*by, func.min(at))
         .join(attribution, attribution.c.segment == segment.c.id)
-        .join(log_leaf, log_leaf.c.idx == attribution.c.idx)
+        .join(log_leaf, at == attribution.c.idx)
         .join(entry, entry.c.id == log_leaf.c.entry_id)
         .join(account, account.c.id == entry.c.debit_id)
         .where(segment.c.tranche.in_(numbers), entry.c.uses == "spend")
-        .group_by(
-            segment.c.tranche,
-            segment.c.version,
-            segment.c.open_windows,
-            account.c.book,
-            entry.c.occurred_on,
-            known,
-        )
+        .group_by(*by, known)
     ).all()
     if any(SegmentKey(*of) != terms.segment_of(int(b), day, i) for *of, b, day, i in uses):
         return False
