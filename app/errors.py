@@ -51,6 +51,7 @@ STATUSES = {
     "too_many_guesses": HTTP_429_TOO_MANY_REQUESTS,
     "sign_in_slowed": HTTP_429_TOO_MANY_REQUESTS,
     "does_not_reconcile": HTTP_500_INTERNAL_SERVER_ERROR,
+    "funds_told_otherwise": HTTP_500_INTERNAL_SERVER_ERROR,
     # Whoever runs the server has a key to set: the same request can be sent again.
     "vault_locked": HTTP_503_SERVICE_UNAVAILABLE,
     "sealed_by_unknown_key": HTTP_503_SERVICE_UNAVAILABLE,

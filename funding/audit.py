@@ -6,17 +6,26 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from funding.attribution import Books
-from funding.models import attribution, capped_attribution, segment, tranche, tranche_budget
-from ledger.audit import CHUNK, Check, Finding
+from funding.models import (
+    attribution,
+    capped_attribution,
+    capped_use,
+    segment,
+    tranche_budget,
+)
+from funding.proof import segments_weighed_otherwise
+from funding.told import TABLES, funds_told
+from ledger.audit import CHUNK, Check, Finding, told_otherwise
 from ledger.models import account, balance, entry, log_leaf
 from ledger.sequencer import Sequenced
 
 
 def attributions_follow_from_entries(session: Session) -> Iterator[Finding]:
-    """Replaying every use and undo in log order gives each stored segment and cumulative."""
-    numbers = set(session.scalars(select(tranche.c.number)))
-    books = Books(session, numbers)
-    books.forget()
+    """Replaying every use and undo in log order gives each stored segment and cumulative.
+
+    By the terms that the entries tell: nothing that the projection read or wrote is believed.
+    """
+    books = Books(funds_told(session).terms())
     due = dict(
         session.execute(
             select(account.c.id, account.c.book).where(account.c.kind == "due")
@@ -68,10 +77,49 @@ def attributions_follow_from_entries(session: Session) -> Iterator[Finding]:
                 yield Finding("capped_attribution_differs", {"idx": e.idx})
     for idx in sorted(stored):
         yield Finding("attribution_without_use", {"idx": idx})
-    totals = {row.id: row.cents for row in session.execute(select(segment))}
-    for key, derived in books.by_id.items():
-        if totals.get(key) != derived.cents:
-            yield Finding("segment_differs", {"segment": key, "derived": derived.cents})
+    for idx, code in sorted(caps):
+        facts = {"idx": idx, "convention": code}
+        yield Finding("capped_attribution_without_use", facts)
+    yield from _segments(session, books)
+    yield from _capped_uses(session, books)
+
+
+def _segments(session: Session, books: Books) -> Iterator[Finding]:
+    derived = {key: (*s.of, s.cents) for key, s in books.by_id.items()}
+    kept = {
+        row.id: (row.tranche, row.version, row.open_windows, row.cents)
+        for row in session.execute(select(segment))
+    }
+    for key in sorted(derived.keys() | kept.keys()):
+        if derived.get(key) != kept.get(key):
+            facts = {"kept": kept.get(key), "derived": derived.get(key)}
+            yield Finding("segment_differs", {"segment": key} | facts)
+
+
+def _capped_uses(session: Session, books: Books) -> Iterator[Finding]:
+    kept = {
+        (code, number): [uncapped, used]
+        for code, number, uncapped, used in session.execute(select(capped_use))
+    }
+    derived = books.capped_use
+    for code, number in sorted(derived.keys() | kept.keys()):
+        of = code, number
+        if derived.get(of) != kept.get(of):
+            facts = {"kept": kept.get(of), "derived": derived.get(of)}
+            named = {"convention": code, "tranche": number}
+            yield Finding("capped_use_differs", named | facts)
+
+
+def segments_weigh_what_was_agreed(session: Session) -> Iterator[Finding]:
+    """Each segment has the weights of its share version, as entries tell it, with its windows open."""
+    terms = funds_told(session).terms()
+    for key, facts in segments_weighed_otherwise(session, terms):
+        yield Finding("weights_differ", {"segment": key} | facts)
+
+
+def funds_are_told_by_their_entries(session: Session) -> Iterator[Finding]:
+    """Calls, conventions, windows, programmes, suspensions, tranches, calendars, shares are what was recorded."""
+    yield from told_otherwise(session, funds_told(session), TABLES)
 
 
 def budgets_cover_what_is_made(session: Session) -> Iterator[Finding]:
@@ -102,4 +150,9 @@ def budgets_cover_what_is_made(session: Session) -> Iterator[Finding]:
             yield Finding("made_beyond_reserved", {"tranche": row.tranche})
 
 
-CHECKS: tuple[Check, ...] = (attributions_follow_from_entries, budgets_cover_what_is_made)
+CHECKS: tuple[Check, ...] = (
+    funds_are_told_by_their_entries,
+    attributions_follow_from_entries,
+    segments_weigh_what_was_agreed,
+    budgets_cover_what_is_made,
+)

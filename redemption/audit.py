@@ -11,11 +11,12 @@ from issuance.models import hand_out, handed_out, voucher_order
 from issuance.orders import order_row
 from issuance.queries import REPLACEMENT
 from ledger import canonical
-from ledger.audit import Check, Finding
+from ledger.audit import Check, Finding, told_otherwise
 from ledger.models import entry
 from ledger.queries import derived_holdings
 from redemption.lapsing import STAGES, left_in
 from redemption.presented import lapsed_stages
+from redemption.told import TABLES, PlacesTold
 
 
 def stock_and_circulation_are_worth_their_passes(session: Session) -> Iterator[Finding]:
@@ -144,7 +145,15 @@ def replacements_gave_what_they_ended(session: Session) -> Iterator[Finding]:
             yield Finding("replacement_differs", told)
 
 
+def places_are_told_by_their_entries(session: Session) -> Iterator[Finding]:
+    """Sites, accreditations and workshops, with their days, are what was recorded."""
+    told = PlacesTold()
+    told.take(session)
+    yield from told_otherwise(session, told, TABLES)
+
+
 CHECKS: tuple[Check, ...] = (
+    places_are_told_by_their_entries,
     stock_and_circulation_are_worth_their_passes,
     spent_passes_had_been_handed_out,
     hand_outs_moved_what_they_gave,

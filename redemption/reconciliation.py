@@ -24,6 +24,7 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from funding import queries as funds
+from funding.proof import prove_sharing
 from funding.queries import FunderPart
 from funding.tranches import TrancheRow
 from issuance.models import activation, voucher, voucher_order
@@ -171,13 +172,16 @@ def reconcile(
     known now.  `log_size` says it in entries, and does not need the clock.  The same question
     about a log size, or about a day that is over, has the same answer for ever.
 
-    `proof` sums every entry again and compares; without it, only the roll-ups are compared among
-    themselves.  Raises `NotFound`, `NoSuchLogSize`, `KnownByTwice`, `DoesNotReconcile`.  Only
+    `proof` sums every entry again and compares, and derives again who pays for which use; without
+    it, only the roll-ups are compared among themselves.  Raises `NotFound`, `NoSuchLogSize`,
+    `KnownByTwice`, `DoesNotReconcile`, `FundsToldOtherwise`.  Only
     reads, in as many statements for many tranches as for one; the session must see one picture
     throughout.
     """
     view = _view(session, now, as_of, known_by, log_size)
     rows = funds.tranches(session, code=tranche, of_call=call, known_by=view.told_by)
+    if proof:
+        prove_sharing(session, [row.number for row in rows])
     books_read = _read(session, rows, view, derived=view.bounded)
     counts = _count(session, rows, books_read, view)
     found = []

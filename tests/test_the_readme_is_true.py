@@ -26,7 +26,7 @@ def test_the_commands_of_the_readme_run(tmp_path):
 
     assert ran.returncode == 0, ran.stderr
     assert "Vérifié" in ran.stdout
-    assert ran.stdout.count("conforme") == 19
+    assert ran.stdout.count("conforme") == 23
     assert len(script.splitlines()) > 20
 
 

@@ -34,7 +34,7 @@ from app.coffre.packing import Packer, packed
 from app.coffre.proofs import Seal
 from app.coffre.refusals import JustAmended, LogDiffers
 from app.coffre.scopes import Scope
-from app.coffre.tables import CHECKPOINTS, TOLD, amended_since, plain, told_rows
+from app.coffre.tables import CHECKPOINTS, TOLD, amended_since, told_rows
 from app.coffre.verify import FORMAT, REFERENCE, tile_path
 from app.registry import Departement
 from ledger import canonical
@@ -50,6 +50,7 @@ from ledger.merkle import (
 )
 from ledger.models import checkpoint, entry, log_leaf
 from ledger.moments import Moment
+from ledger.told import plain
 
 CHUNK = 5_000
 NODES = 1 << 17

@@ -6,56 +6,37 @@ without its row, or one field that differs is `ImportDiffers`.  What no entry te
 is printed on an order's passes) is left as it was told.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import defaultdict
 from hashlib import sha256
-from types import SimpleNamespace
-from typing import Any, cast
 from uuid import UUID
 
-import msgspec
-from sqlalchemy import Table, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app.coffre import figures, verify
 from app.coffre.refusals import ImportDiffers
-from app.coffre.tables import plain
-from funding.hand_out_rules import HandOutRules
+from funding.told import TABLES as FUNDS
+from funding.told import FundsTold
 from issuance.attestations import hand_outs_hash
 from issuance.foreign import bare
 from issuance.foreign_carnets import labels_hash
 from issuance.models import attested, foreign_carnet, hand_out
-from issuance.siret import is_siret
 from ledger import canonical
 from ledger.columns import metadata
-from ledger.models import entry, log_leaf
+from ledger.models import entry
 from ledger.moments import Moment
 from ledger.notes import read_key
-from redemption.mednum import SiteFacts
-from redemption.sites import departement_of
-
-Row = dict[str, Any]
-Key = tuple[Any, ...]
+from ledger.told import Row, first_difference, plain
+from redemption.told import TABLES as PLACES
+from redemption.told import PlacesTold
 
 # What is compared field by field, and the columns of its key.
 TOLD_AGAIN: dict[str, tuple[str, ...]] = {
-    "call": ("code",),
-    "convention": ("code",),
-    "convention_window": ("convention", "version"),
-    "programme": ("code",),
-    "suspension": ("programme", "starts_on", "version"),
-    "tranche": ("number",),
+    **FUNDS,
+    **PLACES,
     "tranche_budget": ("tranche",),
-    "target_public": ("tranche", "public"),
-    "territory": ("tranche", "area"),
-    "calendar": ("tranche", "version"),
-    "share_version": ("tranche", "version"),
-    "share": ("tranche", "version", "convention"),
     "desk": ("code",),
     "desk_programme": ("desk", "programme"),
-    "site": ("number",),
-    "accreditation": ("site", "programme", "number"),
-    "workshop": ("id",),
     "secret_key": ("key_id",),
     "log_key": ("rank",),
     "log_key_end": ("rank",),
@@ -83,18 +64,11 @@ OF_KIND = {
 def compare_rows(session: Session) -> None:
     """Raise `ImportDiffers` for the first told row that is not what the entries tell."""
     told = _Told()
-    rows = session.execute(
-        select(entry.c.kind, entry.c.id, entry.c.occurred_on, entry.c.body)
-        .join(log_leaf, log_leaf.c.entry_id == entry.c.id)
-        .where(entry.c.kind.in_(_KINDS))
-        .order_by(log_leaf.c.idx)
-        .execution_options(yield_per=2_000)
-    )
-    for kind, made_by, day, body in rows:
-        facts = canonical.decode(bytes(body))["facts"]
-        getattr(told, f"_{kind}")(facts, {"entry_id": str(made_by)}, day.isoformat())
-    for name, key in TOLD_AGAIN.items():
-        _compare_table(session, metadata.tables[name], key, told.rows[name])
+    told.take(session)
+    differs = first_difference(session, told, TOLD_AGAIN)
+    if differs is not None:
+        path = f"tables/{differs.table}.jsonl"
+        raise ImportDiffers(path if differs.column is None else f"{path}: {differs.column}")
     _compare_covers(session, told.covers)
     _compare_attested(session, told.attested)
     for name, expected in OF_KIND.items():
@@ -151,152 +125,34 @@ def compare_figures(session: Session, coffre: verify.Coffre, now: Moment) -> Non
             raise ImportDiffers(path)
 
 
-def _compare_table(
-    session: Session, table: Table, key: tuple[str, ...], expected: dict[Key, Row]
-) -> None:
-    path = f"tables/{table.name}.jsonl"
-    seen = 0
-    for row in _rows(session, table):
-        found = expected.get(tuple(row[name] for name in key))
-        if found is None:
-            raise ImportDiffers(path)
-        if table.name == "witness_policy":
-            row["text"] = sha256(row["text"].encode()).hexdigest()
-        for name, value in found.items():
-            if row[name] != value:
-                raise ImportDiffers(f"{path}: {name}")
-        seen += 1
-    if seen != len(expected):
-        raise ImportDiffers(path)
+class _Told(FundsTold, PlacesTold):
+    """The rows that the entries tell, of every told table."""
 
-
-def _rows(session: Session, table: Table) -> Iterator[Row]:
-    names = [column.name for column in table.columns]
-    for row in session.execute(select(table).execution_options(yield_per=2_000)):
-        yield dict(zip(names, plain(row), strict=True))
-
-
-class _Told:
-    """The rows that the entries tell, taken in one by one; what they do not tell is not in them."""
+    kinds = (
+        FundsTold.kinds
+        | PlacesTold.kinds
+        | {
+            "desk_opened", "keys_made", "log_key_made", "log_key_ended", "policy_set", "order_placed",
+            "order_activated", "hand_out_replaced", "order_taken_over", "order_cancelled", "proof_approved",
+            "transfer_sent", "misprints_voided", "attestation_filed",
+        }
+    )  # fmt: skip
 
     def __init__(self) -> None:
-        self.rows: dict[str, dict[Key, Row]] = defaultdict(dict)
-        self._versions: Counter[Key] = Counter()
-        self._numbers: dict[str, int] = {}
+        super().__init__()
         self.covers: dict[int, tuple[str, str]] = {}
         self.attested: dict[str, tuple[int, str]] = {}
 
-    def _add(self, table: str, key: Key, made_by: Row, **row: Any) -> None:  # noqa: ANN401
-        self.rows[table][key] = row | made_by
-
-    def _version(self, *of: Any) -> int:  # noqa: ANN401
-        self._versions[of] += 1
-        return self._versions[of]
-
-    def _call_opened(self, f: Row, by: Row, day: str) -> None:
-        self._add("call", (f["call"],), by, name=f["name"], opened_on=day)
-
-    def _convention_signed(self, f: Row, by: Row, _day: str) -> None:
-        names = ("call", "funder", "name", "basis", "payment_mode", "cap_cents")
-        self._add("convention", (f["code"],), by, **{name: f[name] for name in names})
-        self._window(f["code"], f, by)
-
-    def _convention_extended(self, f: Row, by: Row, _day: str) -> None:
-        self._window(f["convention"], f, by)
-
-    def _window(self, code: str, f: Row, by: Row) -> None:
-        key = (code, self._version("window", code))
-        days = {name: f[name] for name in ("opens_on", "closes_on")}
-        self._add("convention_window", key, by, **days)
-
-    def _programme_started(self, f: Row, by: Row, _day: str) -> None:
-        self._add("programme", (f["programme"],), by, name=f["name"])
-
-    def _programme_suspended(self, f: Row, by: Row, _day: str) -> None:
-        of = (f["programme"], f["starts_on"])
-        key = (*of, self._version("suspension", *of))
-        self._add("suspension", key, by, ends_on=f["ends_on"], reason=f["reason"])
-
-    def _tranche_opened(self, f: Row, by: Row, _day: str) -> None:
-        number = self._numbers[f["code"]] = f["number"]
-        names = ("code", "programme", "call", "face_cents", "carnet_size", "regularise")
-        rules = msgspec.structs.asdict(HandOutRules()) | f.get("hand_out", {})
-        told = {name: f[name] for name in names}
-        told["activated_on"] = f.get("activated_on", "commitment")
-        self._add("tranche", (number,), by, **told, **rules)
-        budget = {"envelope_cents": f["envelope_cents"], "reserved_cents": 0}
-        self._add("tranche_budget", (number,), {}, **budget)
-        for area in f["territory"]:
-            self._add("territory", (number, area), {})
-        for public in f["publics"]:
-            self._add("target_public", (number, public), {})
-        self._calendar(number, f, by)
-        self._shares(number, f, by, "0001-01-01")
-
-    def _calendar_amended(self, f: Row, by: Row, _day: str) -> None:
-        self._calendar(self._numbers[f["tranche"]], f, by)
-
-    def _calendar(self, number: int, f: Row, by: Row) -> None:
-        self._add("calendar", (number, self._version("days", number)), by, **f["calendar"])
-
-    def _shares_changed(self, f: Row, by: Row, _day: str) -> None:
-        self._shares(self._numbers[f["tranche"]], f, by, f["from_day"])
-
-    def _shares(self, number: int, f: Row, by: Row, from_day: str) -> None:
-        call = self.rows["tranche"][(number,)]["call"]
-        key = (number, self._version("shares", number))
-        self._add("share_version", key, by, call=call, from_day=from_day)
-        for code, weight in f["shares"].items():
-            self._add("share", (*key, code), {}, call=call, weight=weight)
+    def as_told(self, table: str, row: Row) -> Row:
+        if table == "witness_policy":
+            row["text"] = sha256(row["text"].encode()).hexdigest()
+        return row
 
     def _desk_opened(self, f: Row, by: Row, _day: str) -> None:
         told = {name: f.get(name) for name in ("prescriber", "name", "siret", "commune")}
         self._add("desk", (f["code"],), by, **told)
         for programme in f["programmes"]:
             self._add("desk_programme", (f["code"], programme), by)
-
-    def _site_kept(self, f: Row, by: Row, _day: str) -> None:
-        told = f["details"]
-        insee, postcode = told["code_insee"] or None, told["code_postal"]
-        where = SimpleNamespace(code_insee=insee, code_postal=postcode)
-        self._add(
-            "site",
-            (f["site"],),
-            by,
-            national_id=told["id"],
-            siret=told["pivot"] if is_siret(told["pivot"]) else None,
-            name=told["nom"],
-            commune=told["commune"],
-            postcode=postcode,
-            insee=insee,
-            departement=departement_of(cast("SiteFacts", where)),
-            details=canonical.encode(told).decode(),
-            updated_on=told["date_maj"],
-        )
-
-    def _accredited(self, f: Row, by: Row, _day: str) -> None:
-        of = (f["site"], f["programme"])
-        number = self._version("accredited", *of) - 1
-        before = self.rows["accreditation"].get((*of, number - 1))
-        self._add(
-            "accreditation",
-            (*of, number),
-            by,
-            valid_from=f["valid_from"],
-            valid_until=f["valid_until"],
-            previous=None if before is None else number - 1,
-            previous_until=None if before is None else before["valid_until"],
-            ended_for=None,
-        )
-
-    def _accreditation_ended(self, f: Row, _by: Row, _day: str) -> None:
-        of = (f["site"], f["programme"])
-        row = self.rows["accreditation"][*of, self._versions["accredited", *of] - 1]
-        row |= {"valid_until": f["last_day"], "ended_for": f["reason"]}
-
-    def _workshop_opened(self, f: Row, by: Row, day: str) -> None:
-        told = {name: f[name] for name in ("site", "kind", "service")}
-        self._add("workshop", (f["workshop"],), by, day=day, **told)
 
     def _keys_made(self, f: Row, by: Row, _day: str) -> None:
         for key_id, purpose, public in f["keys"]:
@@ -368,12 +224,3 @@ class _Told:
     def _misprints_voided(self, f: Row, _by: Row, _day: str) -> None:
         budget = self.rows["tranche_budget"][(f["tranche"],)]
         budget["reserved_cents"] -= f["released_cents"]
-
-
-_KINDS = {
-    "call_opened", "convention_signed", "convention_extended", "programme_started", "programme_suspended",
-    "tranche_opened", "calendar_amended", "shares_changed", "desk_opened", "site_kept", "accredited",
-    "accreditation_ended", "workshop_opened", "keys_made", "log_key_made", "log_key_ended", "policy_set",
-    "order_placed", "order_activated", "hand_out_replaced", "order_taken_over", "order_cancelled",
-    "proof_approved", "transfer_sent", "misprints_voided", "attestation_filed",
-}  # fmt: skip

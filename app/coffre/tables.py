@@ -172,11 +172,6 @@ def batches(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield some
 
 
-def plain(values: Iterable[Any]) -> list[Any]:
-    """Return values as JSON can tell them."""
-    return [msgspec.to_builtins(value, builtin_types=()) for value in values]
-
-
 def read_row(chosen: Sequence[Column[Any]], told: object) -> dict[str, Any]:
     """Read a row back; ValueError when it does not fit the columns."""
     if not isinstance(told, list) or len(told) != len(chosen):

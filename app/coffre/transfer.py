@@ -49,6 +49,7 @@ from ledger.queries import log_size
 from ledger.refusal import Refusal
 from ledger.resealing import Shelf
 from ledger.sealing import Sealer
+from ledger.told import plain
 
 FORMAT = "passnum transfer 2"
 # Told tables whose sealed columns a new operator needs: their rows come from here, whole.
@@ -136,7 +137,7 @@ def write(
             line({"table": name})
             for row in tables.all_rows(session, name):
                 box = _opened(name, row, sealer=sealer, secret=secret)
-                line(tables.plain(box.values()))
+                line(plain(box.values()))
         sealed.close()
     return header
 

@@ -215,6 +215,11 @@ SPOILED = {
     ),
     "a leaf of the log": ("log_leaf", "DELETE FROM log_leaf WHERE idx = 700"),
     "how a use was shared": ("attribution", "DELETE FROM attribution WHERE idx > 1000"),
+    "by how much": (
+        "segment",
+        "UPDATE segment SET weights = replace(weights, '\"EU_ESF\",60', '\"EU_ESF\",50')",
+    ),
+    "the day of every workshop": ("workshop", "UPDATE workshop SET day = '2020-02-04'"),
 }
 
 
@@ -233,6 +238,6 @@ def test_a_figure_that_was_altered_behind_our_back_is_not_printed(copy, table, c
 
     told = demo(copy)
 
-    assert told.refusal in ("does_not_reconcile", "audit_differs")
+    assert told.refusal in ("does_not_reconcile", "funds_told_otherwise", "audit_differs")
     assert figures(told) == []
     assert "Bearer" not in told.out
