@@ -6,8 +6,10 @@ proved by the journal, not read from the tables that the projection read.
 """
 
 from datetime import date
+from typing import Any
 
 import msgspec
+from sqlalchemy import CompoundSelect, Select
 from sqlalchemy.orm import Session
 
 from funding.allocation import Funder, Share, arrange
@@ -132,8 +134,10 @@ class FundsTold(Told):
             self._add("share", (*key, s.convention), {}, call=call, **told)
 
 
-def funds_told(session: Session) -> FundsTold:
-    """Return what the entries tell of the funds; reads every entry once."""
+def funds_told(
+    session: Session, *, only: Select[Any] | CompoundSelect[Any] | None = None
+) -> FundsTold:
+    """Return what the entries tell of the funds: all of them, or those of `only`, a query of their ids."""
     told = FundsTold()
-    told.take(session)
+    told.take(session, only)
     return told

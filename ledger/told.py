@@ -12,7 +12,7 @@ from contextlib import closing
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import CompoundSelect, Select, select
 from sqlalchemy.orm import Session
 
 from ledger import canonical
@@ -40,13 +40,21 @@ class Told:
         self.places: dict[str, int] = {}
         self._versions: Counter[Key] = Counter()
 
-    def take(self, session: Session) -> None:
-        """Take in every entry of these kinds: those of the log in its order, then those that wait for it."""
+    def take(
+        self, session: Session, only: Select[Any] | CompoundSelect[Any] | None = None
+    ) -> None:
+        """Take in every entry of these kinds: those of the log in its order, then those that wait for it.
+
+        `only` is a query of ids: those entries alone, without a look at the others.
+        """
+        chosen = [entry.c.kind.in_(self.kinds)]
+        if only is not None:
+            chosen.append(entry.c.id.in_(only))
         rows = session.execute(
             select(log_leaf.c.idx, entry.c.kind, entry.c.body)
             .outerjoin_from(entry, log_leaf, log_leaf.c.entry_id == entry.c.id)
             .outerjoin(pending, pending.c.entry_id == entry.c.id)
-            .where(entry.c.kind.in_(self.kinds))
+            .where(*chosen)
             .order_by(log_leaf.c.idx.nulls_last(), pending.c.seq)
             .execution_options(yield_per=CHUNK)
         )

@@ -172,8 +172,8 @@ def reconcile(
     known now.  `log_size` says it in entries, and does not need the clock.  The same question
     about a log size, or about a day that is over, has the same answer for ever.
 
-    `proof` sums every entry again and compares, and derives again who pays for which use; without
-    it, only the roll-ups are compared among themselves.  Raises `NotFound`, `NoSuchLogSize`,
+    `proof` sums every entry again and compares, and holds who pays to the entries; without it, only
+    the roll-ups are compared among themselves.  Raises `NotFound`, `NoSuchLogSize`,
     `KnownByTwice`, `DoesNotReconcile`, `FundsToldOtherwise`.  Only
     reads, in as many statements for many tranches as for one; the session must see one picture
     throughout.
@@ -181,7 +181,7 @@ def reconcile(
     view = _view(session, now, as_of, known_by, log_size)
     rows = funds.tranches(session, code=tranche, of_call=call, known_by=view.told_by)
     if proof:
-        prove_sharing(session, [row.number for row in rows])
+        prove_sharing(session)
     books_read = _read(session, rows, view, derived=view.bounded)
     counts = _count(session, rows, books_read, view)
     found = []

@@ -160,7 +160,7 @@ SPOILED: dict[str, tuple[list[str], set[str], str | None]] = {
     "shares and weights together": ([OTHER_WEIGHTS, SHARES], {TABLES, TERMS}, "share"),
     "the windows of a segment, with weights to match": (
         [OTHER_WINDOWS],
-        {USES}, "attribution",
+        {USES}, None,
     ),
     "the cents of two segments": (
         ["UPDATE segment SET cents = cents + CASE id WHEN 1 THEN 1000 ELSE -1000 END WHERE id IN (1, 2)"],
@@ -168,11 +168,11 @@ SPOILED: dict[str, tuple[list[str], set[str], str | None]] = {
     ),
     "the segment of a use": (
         ["UPDATE attribution SET segment = 2 WHERE idx = (SELECT min(idx) FROM attribution)"],
-        {USES}, "attribution",
+        {USES}, None,
     ),
     "the segment of an undo": (
         [OTHER_UNDO],
-        {USES}, "attribution",
+        {USES}, None,
     ),
     "the day from which shares hold": (
         ["UPDATE share_version SET from_day = '2020-01-20' WHERE version = 2"], {TABLES}, "share_version",
@@ -182,7 +182,7 @@ SPOILED: dict[str, tuple[list[str], set[str], str | None]] = {
         {TABLES}, "convention_window",
     ),
     "an amendment that is no more there": (
-        ["DELETE FROM convention_window WHERE version = 2"], {TABLES}, "convention_window",
+        ["DELETE FROM convention_window WHERE version = 2"], {TABLES}, None,
     ),
     "a cap": (["UPDATE convention SET cap_cents = 150000"], {TABLES}, "convention"),
     "what is used under a cap": (
