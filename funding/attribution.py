@@ -21,6 +21,7 @@ from funding.models import (
     segment,
 )
 from funding.terms import SegmentKey, Terms, terms_in_force
+from ledger import canonical
 from ledger.bulk import integers_array, is_postgres, run
 from ledger.entries import Right
 from ledger.models import account, entry, log_leaf
@@ -207,7 +208,7 @@ class Books:
                 insert(segment).values(
                     id=s.id,
                     **s.of._asdict(),
-                    weights=self._terms.told_weights(s.of),
+                    weights=canonical.encode(self._terms.told_weights(s.of)).decode(),
                     cents=s.cents,
                 )
             )

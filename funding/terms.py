@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 
 from funding.allocation import Funder, Share, arrange, weights_when
 from funding.models import convention, convention_window, share, share_version
-from ledger import canonical
 from ledger.models import log_leaf
 
 
@@ -80,13 +79,12 @@ class Terms(msgspec.Struct, dict=True):
         """Return the weights of a segment: a function of its version and of its open windows alone."""
         return weights_when(self.shares(key), key.open_windows.split(","))
 
-    def told_weights(self, key: SegmentKey) -> str:
-        """Return the weights of a segment beside their funders, as its row has them."""
-        told = [
+    def told_weights(self, key: SegmentKey) -> list[list[str | int]]:
+        """Return the weights of a segment beside their conventions and funders, as its row tells them."""
+        return [
             [s.convention, s.funder.value, weight]
             for s, weight in zip(self.shares(key), self.weights(key), strict=True)
         ]
-        return canonical.encode(told).decode()
 
     def segment_of(self, number: int, day: date, idx: int) -> SegmentKey:
         """Return the segment of a use of a tranche, for a workshop's day, as known at `idx`."""

@@ -71,7 +71,7 @@ class OpenWorkshop(msgspec.Struct, frozen=True):
     site: Word
     day: date
     kind: Kind = "collective"
-    service: Word = "Maîtrise des outils numériques du quotidien"
+    service: str = "Maîtrise des outils numériques du quotidien"
 
 
 class WorkshopRow(NamedTuple):

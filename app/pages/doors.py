@@ -31,7 +31,7 @@ from app.pages.visitors import cookie, cookie_name
 from app.people import identities, passkeys, second_factor, sessions, signing_in
 from app.people.roles import Door
 from app.people.second_factor import Confirmed, WrongCode
-from app.people.signing_in import Proved, SignedIn
+from app.people.signing_in import PasswordTooShort, Proved, SignedIn
 from issuance.qr import plain_svg
 from ledger.moments import Moment
 from ledger.refusal import Refusal
@@ -243,10 +243,10 @@ class Account(Controller):
         chosen = await asyncio.to_thread(
             signing_in.choose, visitor.login, fields.get("password", "")
         )
-        if isinstance(chosen, Refusal):
-            return await account_again(request, {"password": chosen})
 
         def changed(session: Session, proved: Proved, now: Moment) -> str | Refusal:
+            if isinstance(chosen, PasswordTooShort):
+                return chosen
             this = visitor.session
             no = signing_in.change_password(
                 session, proved, chosen, keep=this.digest, now=now
@@ -255,7 +255,8 @@ class Account(Controller):
 
         result = await knowing(request, visitor.login, fields.get("old", ""), changed)
         if isinstance(result, Refusal):
-            return await account_again(request, {"old": result})
+            field = "password" if isinstance(result, PasswordTooShort) else "old"
+            return await account_again(request, {field: result})
         answer = go(f"/{departement}/compte", done="password_changed")
         answer.set_cookie(session_cookie(request, departement, result))
         return answer

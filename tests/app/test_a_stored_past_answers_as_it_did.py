@@ -39,11 +39,11 @@ DIGESTS = {
         "7648790108b944ee2589453ab4f383573e356b7b322399eba5613f6b00f58483",
     ),
     "the call in March 2020": (
-        "5781ee569feb042b6a574ed52ca0b701b4035a151439db1569840a4ee093224a",
+        "fa7a6ea6672c3beef97c04e6a4b5d2f092676cc4d1462771ab85e60baf7ca3d4",
         "ab587e5739725e2ee514d13074e48ab8b55f40fcedb766a0c324e277555433d8",
     ),
     "the call, between two checkpoints": (
-        "a692a0106e2a1a755e5c9a2759b1497dcce75ecbf446082661d0be1513ba3915",
+        "735b143c795d3b2d7be2db6dcb4ae6c8d463e8c80e113dd284545e295fcceed4",
         "94a3779d84fb79dc02f9a9068007c5b745a1dac05b532f4555ff69f33f8cbe54",
     ),
     "everything in the beginning": (

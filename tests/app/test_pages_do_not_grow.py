@@ -150,7 +150,7 @@ def test_a_page_takes_as_many_statements_for_sixty_rows_as_for_two(street, monke
     many = {path: browser.get(path).text for path in few}
 
     assert after == before
-    assert max(after.values()) < 40
+    assert max(after.values()) < 45  # the export, which is proved
     assert after["GET /"] > 5
     for path, page in many.items():
         rows = page.count("<tr") - few[path].count("<tr")
