@@ -20,7 +20,7 @@ from ledger.sequencer import MOST as FULL_STEP
 from redemption.counter import Presented, Verdict
 
 MOST_SCANS = 1_000
-CROWD = 24
+CROWD = 12
 
 log = logging.getLogger(__name__)
 
