@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, literal, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
 from funding.hand_out_rules import HandOutRules, hand_out_rules
@@ -29,6 +29,7 @@ from issuance.models import (
 from issuance.whereabouts import moved_on
 from ledger import canonical
 from ledger.models import entry, gate
+from ledger.queries import uses_right
 
 # The kind of the entry that gives new passes for lost ones: no hand-out, but as good as one.
 REPLACEMENT = "hand_out_replaced"
@@ -36,15 +37,6 @@ REPLACEMENT = "hand_out_replaced"
 TAKEN_OVER = "order_taken_over"
 CANCEL = "cancel"  # the right that a cancellation uses up, once an order
 VOID = "void"  # the right that each voiding of misprints of an order uses up
-
-
-def uses_right(uses: str) -> ColumnElement[bool]:
-    """Choose the entries that use up a rare right: by its index, however many passes were spent.
-
-    PostgreSQL plans our statements once for any value (`force_generic_plan`), and for any right it
-    would read the whole journal: this one is written into the statement.
-    """
-    return entry.c.uses == literal(uses, literal_execute=True)
 
 
 @dataclass(frozen=True)

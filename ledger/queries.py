@@ -4,7 +4,18 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Select, SelectBase, and_, cast, func, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    SelectBase,
+    and_,
+    cast,
+    func,
+    literal,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
 from ledger.merkle import tree_root
@@ -19,6 +30,15 @@ class Holding(NamedTuple):
     book: str
     party: str | None
     cents: int
+
+
+def uses_right(uses: str) -> ColumnElement[bool]:
+    """Choose the entries that use up a rare right: by its index, however many passes were spent.
+
+    PostgreSQL plans our statements once for any value (`force_generic_plan`), and for any right it
+    would read the whole journal: this one is written into the statement.
+    """
+    return entry.c.uses == literal(uses, literal_execute=True)
 
 
 def log_size(session: Session) -> int:

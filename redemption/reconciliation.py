@@ -28,7 +28,7 @@ from funding.proof import prove_sharing
 from funding.queries import FunderPart
 from funding.tranches import TrancheRow
 from issuance.models import activation, voucher, voucher_order
-from issuance.queries import REPLACEMENT, VOID, carnets_given_up, uses_right
+from issuance.queries import REPLACEMENT, VOID, carnets_given_up
 from ledger import canonical
 from ledger import queries as books
 from ledger.models import entry, log_leaf
@@ -441,7 +441,7 @@ def _voided(session: Session, view: _View) -> Counter[int]:
     chosen = (
         select(entry.c.body)
         .join(log_leaf, log_leaf.c.entry_id == entry.c.id)
-        .where(uses_right(VOID), log_leaf.c.idx < view.size)
+        .where(books.uses_right(VOID), log_leaf.c.idx < view.size)
     )
     if view.as_of is not None:
         chosen = chosen.where(entry.c.occurred_on <= view.as_of)

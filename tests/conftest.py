@@ -111,17 +111,24 @@ def copy_of_database(template: str, server: Server) -> Iterator[Database]:
     server.run(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@contextmanager
+def a_database(
+    request: pytest.FixtureRequest, engine: str, folder: Path
+) -> Iterator[Database]:
+    """Give an instance on an engine, like that of the fixture, for as long as a whole file needs it."""
+    if engine == "sqlite":
+        opened = copy_of_files(request.getfixturevalue("sqlite_template"), folder)
+    else:
+        template = request.getfixturevalue("postgres_template")
+        opened = copy_of_database(template, request.getfixturevalue("server"))
+    with opened as instance:
+        yield instance
+
+
 @pytest.fixture(params=ENGINES)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """An instance of its own, on each engine, whose commits others can see."""
-    if request.param == "sqlite":
-        with copy_of_files(
-            request.getfixturevalue("sqlite_template"), tmp_path
-        ) as instance:
-            yield instance
-        return
-    template = request.getfixturevalue("postgres_template")
-    with copy_of_database(template, request.getfixturevalue("server")) as instance:
+    with a_database(request, request.param, tmp_path) as instance:
         yield instance
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DatabaseError
 import tests.test_schemas  # noqa: F401 - it declares every table
 from app.database import FilesPlace
 from ledger.columns import Day, Flag, Identifier, Instant, metadata
-from tests.conftest import ENGINES, as_superuser, copy_of_database, copy_of_files
+from tests.conftest import ENGINES, a_database, as_superuser
 
 # A row of these is amended where a grant allows it, and never removed.
 AMENDED = {
@@ -78,13 +78,8 @@ def forbidden(table: str) -> frozenset[str]:
 @pytest.fixture(scope="module", params=ENGINES)
 def filled(request, tmp_path_factory):
     """An instance where every table has a row, whatever the row means, and a superuser's engine."""
-    if request.param == "sqlite":
-        template = request.getfixturevalue("sqlite_template")
-        opened = copy_of_files(template, tmp_path_factory.mktemp("filled"))
-    else:
-        template = request.getfixturevalue("postgres_template")
-        opened = copy_of_database(template, request.getfixturevalue("server"))
-    with opened as database:
+    folder = tmp_path_factory.mktemp("filled")
+    with a_database(request, request.param, folder) as database:
         superuser = as_superuser(database, request)
         with superuser.connect() as connection:
             _fill(connection)

@@ -146,7 +146,7 @@ class _Told(FundsTold, PlacesTold):
     def as_told(self, table: str, row: Row) -> Row:
         if table == "witness_policy":
             row["text"] = sha256(row["text"].encode()).hexdigest()
-        return row
+        return super().as_told(table, row)
 
     def _desk_opened(self, f: Row, by: Row, _day: str) -> None:
         told = {name: f.get(name) for name in ("prescriber", "name", "siret", "commune")}

@@ -5,24 +5,20 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from app.cli.main import main
-from app.database import Database, FilesPlace
+from app.database import Database
 from app.instance import Clock, Instance
 from app.settings import Settings
 from tests.builders import MASTER_KEY, SECRET
-from tests.conftest import NUMBERS, moment, postgres_place
+from tests.conftest import moment
 
 PASSNUM = str(Path(sys.executable).with_name("passnum"))
 FEBRUARY = moment("2020-02-03", 14).at
@@ -101,26 +97,3 @@ def typed(*words: object, stdin: str = "") -> Printed:
     finally:
         sys.argv, sys.stdin = before
     return Printed(code, out.getvalue(), err.getvalue())
-
-
-@contextmanager
-def a_database(
-    request: pytest.FixtureRequest, engine: str, folder: Path
-) -> Iterator[Database]:
-    """Yield a database like that of the fixture, for as long as a whole file needs it."""
-    if engine == "sqlite":
-        for file in request.getfixturevalue("sqlite_template").glob("*.db"):
-            shutil.copy(file, folder / file.name)
-        database = Database(FilesPlace(folder))
-        yield database
-        database.close()
-        return
-    template = request.getfixturevalue("postgres_template")
-    server = request.getfixturevalue("server")
-    name = f"t{next(NUMBERS)}"
-    server.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
-    server.run(f"REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC")
-    database = Database(postgres_place(server, name))
-    yield database
-    database.close()
-    server.run(f"DROP DATABASE {name} WITH (FORCE)")

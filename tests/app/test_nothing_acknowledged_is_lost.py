@@ -24,9 +24,9 @@ from ledger.audit import CHECKS
 from ledger.identifiers import new_id
 from ledger.models import entry
 from ledger.moments import Moment
-from tests.app.running import PASSNUM, a_database, environment, passnum
+from tests.app.running import PASSNUM, environment, passnum
 from tests.builders import SECRET, World, a_workshop, a_world, an_order, given
-from tests.conftest import ENGINES, PARIS
+from tests.conftest import ENGINES, PARIS, a_database
 
 PHONES = 6
 YEAR = timedelta(days=365)

@@ -25,10 +25,10 @@ from ledger import queries
 from ledger.identifiers import new_id
 from ledger.models import attempt, entry
 from redemption.models import workshop as workshops
-from tests.app.running import FEBRUARY, a_database, an_instance
+from tests.app.running import FEBRUARY, an_instance
 from tests.builders import CALENDAR, SECRET, World, a_workshop, a_world, an_order, sequence
 from tests.builders import given as handed
-from tests.conftest import ENGINES, moment
+from tests.conftest import ENGINES, a_database, moment
 
 NOW = moment("2020-02-03", 14)
 ENGLISH = {"Accept-Language": "en"}

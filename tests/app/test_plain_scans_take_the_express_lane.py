@@ -16,9 +16,9 @@ from app.express import Express
 from app.serving import Serving
 from app.web import create_app
 from ledger.identifiers import new_id
-from tests.app.running import FEBRUARY, a_database, an_instance
+from tests.app.running import FEBRUARY, an_instance
 from tests.builders import World, a_workshop, a_world, an_order, given
-from tests.conftest import ENGINES, moment
+from tests.conftest import ENGINES, a_database, moment
 
 
 class Framework:

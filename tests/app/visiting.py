@@ -36,9 +36,9 @@ from ledger.identifiers import new_id
 from ledger.models import entry
 from ledger.moments import Moment
 from redemption.models import workshop as workshops
-from tests.app.running import FEBRUARY, a_database, an_instance
+from tests.app.running import FEBRUARY, an_instance
 from tests.builders import SEALER, World, a_workshop, a_world, an_order, done, given
-from tests.conftest import ENGINES, PARIS, moment
+from tests.conftest import ENGINES, PARIS, a_database, moment
 
 # What anyone may read of a log, with and without the code of the département: for programs, and
 # there once a checkpoint is published.

@@ -31,9 +31,8 @@ from tests.builders import (
 )
 from tests.conftest import (
     ENGINES,
+    a_database,
     as_superuser,
-    copy_of_database,
-    copy_of_files,
     moment,
 )
 
@@ -118,13 +117,8 @@ class Spoilt:
 @pytest.fixture(scope="module", params=ENGINES)
 def lived(request, tmp_path_factory):
     """The spring, lived once on each engine."""
-    if request.param == "sqlite":
-        template = request.getfixturevalue("sqlite_template")
-        made = copy_of_files(template, tmp_path_factory.mktemp("spring"))
-    else:
-        template = request.getfixturevalue("postgres_template")
-        made = copy_of_database(template, request.getfixturevalue("server"))
-    with made as database:
+    folder = tmp_path_factory.mktemp("spring")
+    with a_database(request, request.param, folder) as database:
         a_spring(database)
         engine = as_superuser(database, request)
         yield engine

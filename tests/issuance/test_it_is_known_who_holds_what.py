@@ -20,7 +20,7 @@ from tests.builders import (
     given,
     taken_over,
 )
-from tests.conftest import copy_of_database, copy_of_files, moment
+from tests.conftest import a_database, moment
 from tests.sending import sent
 
 # A spring, day by day: what is true at its end is asked of each of its days.
@@ -39,13 +39,8 @@ DAYS = (
     scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 )
 def spring(request, tmp_path_factory):
-    if request.param == "sqlite":
-        template = request.getfixturevalue("sqlite_template")
-        opened = copy_of_files(template, tmp_path_factory.mktemp("spring"))
-    else:
-        template = request.getfixturevalue("postgres_template")
-        opened = copy_of_database(template, request.getfixturevalue("server"))
-    with opened as database:
+    folder = tmp_path_factory.mktemp("spring")
+    with a_database(request, request.param, folder) as database:
         with database.begin("23") as session:
             live(session)
         yield database
