@@ -7,23 +7,29 @@ a tenant column, so no query can cross.
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import Session
+from sqlalchemy.util import greenlet_spawn
 
 from app import registry
+from app.loop_connection import LoopConnection
 from app.registry import ROLES, Departement, UnknownDepartement, schema_of
+from ledger.bulk import execute
 from ledger.refusal import Refusal
 
 Role = Literal["app", "sequencer", "owner"]
+T = TypeVar("T")
 
 
 @dataclass(eq=False)
@@ -101,17 +107,28 @@ class PostgresPlace:
         self, code: str, role: Role = "app", *, read_only: bool = False
     ) -> Iterator[Connection]:
         """Open a transaction inside a département, as one of its three roles."""
-        schema = schema_of(code)
-        # Several statements of a reader see one picture.
-        mode = "REPEATABLE READ, READ ONLY" if read_only else "READ COMMITTED"
-        begin = (
-            f"BEGIN ISOLATION LEVEL {mode}; SET LOCAL search_path = {schema};"
-            f" SET LOCAL ROLE {schema}_{role}"
-        )
-        with self.engine(role).connect() as connection:
-            connection = connection.execution_options(begin=begin)  # noqa: PLW2901
-            with connection.begin():
-                yield connection
+        with _inside(self.engine(role), code, role, read_only=read_only) as connection:
+            yield connection
+
+    def loop_engine(self) -> AsyncEngine:
+        """Return a new engine of the application's login, for `on_loop`; it belongs to one event loop."""
+        app = self.engine("app")
+        arguments, options = app.dialect.create_connect_args(app.url)
+        connect = partial(LoopConnection.connect, *arguments, **options)
+        made = create_async_engine(app.url, async_creator=connect, pool_size=10, **_ENGINE)
+        _begin_in_one_exchange(made.sync_engine)
+        return made
+
+    async def on_loop(
+        self, engine: AsyncEngine, code: str, work: Callable[[Connection], T]
+    ) -> T:
+        """Do some work in a transaction of the application that others run beside while it waits."""
+
+        def within() -> T:
+            with _inside(engine.sync_engine, code, "app") as connection:
+                return work(connection)
+
+        return await greenlet_spawn(within)
 
     @contextmanager
     def registry(self, *, write: bool = False) -> Iterator[Connection]:
@@ -146,29 +163,51 @@ class PostgresPlace:
             engine.dispose()
 
 
+# The driver would send a BEGIN of its own, so it is told to leave transactions alone.  Nor does a
+# log, or the text of an error, repeat what a statement was sent with.
+_ENGINE: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "hide_parameters": True}
+
+
 def postgres_engine(url: str, **engine: Any) -> Engine:  # noqa: ANN401
-    """Return an engine whose transactions begin in one exchange: isolation, schema and role together.
+    """Return an engine whose transactions begin in one exchange: isolation, schema and role together."""
+    made = create_engine(url, **_ENGINE, **engine)
+    _begin_in_one_exchange(made)
+    return made
 
-    The driver would send a BEGIN of its own, so it is told to leave transactions alone.  What
-    begins is sent past SQLAlchemy, as the counter's statements are: it is part of every flush.
-    """
-    # Nor does a log, or the text of an error, repeat what a statement was sent with.
-    made = create_engine(url, isolation_level="AUTOCOMMIT", hide_parameters=True, **engine)
 
-    @event.listens_for(made, "begin")
+@contextmanager
+def _inside(
+    engine: Engine, code: str, role: Role, *, read_only: bool = False
+) -> Iterator[Connection]:
+    """Open a transaction of an engine inside a département."""
+    schema = schema_of(code)
+    # Several statements of a reader see one picture.
+    mode = "REPEATABLE READ, READ ONLY" if read_only else "READ COMMITTED"
+    begin = (
+        f"BEGIN ISOLATION LEVEL {mode}; SET LOCAL search_path = {schema};"
+        f" SET LOCAL ROLE {schema}_{role}"
+    )
+    with engine.connect() as connection:
+        connection = connection.execution_options(begin=begin)  # noqa: PLW2901
+        with connection.begin():
+            yield connection
+
+
+def _begin_in_one_exchange(engine: Engine) -> None:
+    """Send what begins a transaction past SQLAlchemy, as the counter's statements are: each flush pays it."""
+
+    @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         begins = connection.get_execution_options().get("begin", "BEGIN")
         raw: Any = connection.connection.driver_connection
         try:
-            raw.execute(begins)
+            execute(raw, begins)
         except psycopg.Error as error:
             if raw.closed:  # the next transaction asks for a connection that lives
                 connection.invalidate(error)
             raise DBAPIError.instance(
                 begins, None, error, psycopg.Error, hide_parameters=True
             ) from error
-
-    return made
 
 
 class FilesPlace:
@@ -298,15 +337,18 @@ class Database:
 
         Raises `DepartementReadOnly` for one that only the owner may write to.
         """
-        if not read_only and role != "owner" and self.departement(code).read_only:
-            raise DepartementReadOnly(code)
+        if not read_only and role != "owner":
+            self.must_take_writes(code)
         with (
             self.place.connection(code, role, read_only=read_only) as connection,
-            Session(
-                connection, join_transaction_mode="rollback_only", autoflush=False
-            ) as session,
+            session_of(connection) as session,
         ):
             yield session
+
+    def must_take_writes(self, code: str) -> None:
+        """Raise `DepartementReadOnly` where only the owner may write."""
+        if self.departement(code).read_only:
+            raise DepartementReadOnly(code)
 
     def departements(self) -> list[Departement]:
         """Return the départements of this instance."""
@@ -380,6 +422,11 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.place.close()
+
+
+def session_of(connection: Connection) -> Session:
+    """Return a session inside the transaction of a connection, which outlives it."""
+    return Session(connection, join_transaction_mode="rollback_only", autoflush=False)
 
 
 def first_failure(error: OperationalError) -> OperationalError:

@@ -3,18 +3,17 @@
 No timer: a flush takes what waits, and nobody is answered before the commit.  The next flush
 begins while the one before it commits, not sooner: what a transaction costs is better shared with
 those that come while the first one judges.  Unless a crowd waits: one that waits for a lock must not
-hold up everybody.  One thread on SQLite, which is also where the sequencer steps, so that two
-writers never fight for the file.
+hold up everybody.  All this happens on the event loop, so nothing here needs a lock; where a flush
+runs is its hand's affair (`app/hands.py`).
 """
 
 import asyncio
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ledger.sequencer import MOST as FULL_STEP
 from redemption.counter import Presented, Verdict
@@ -24,180 +23,163 @@ CROWD = 12
 
 log = logging.getLogger(__name__)
 
-# Gives the verdicts once all is judged and written, and commits at the end of the block.
-Flush = Callable[[Sequence[Presented]], AbstractContextManager[list[Verdict]]]
-
 
 class CounterClosedError(Exception):
     """The counter takes nothing any more; nothing was written for this queue."""
 
 
+class Hand(Protocol):
+    """What writes for a counter; `at_once`: how many flushes it can have under way."""
+
+    at_once: int
+
+    async def flush(
+        self, scans: Sequence[Presented], judged: Callable[[], None]
+    ) -> list[Verdict]:
+        """Judge and write, call `judged` on the loop where the commit is all that is left, then commit."""
+
+    async def step(self) -> int:
+        """Have the sequencer step where that is this process's affair; return how many entries it placed."""
+
+    def close(self) -> None:
+        """Let go of what it holds; blocks until nothing of it is left."""
+
+
 class _Waiting(NamedTuple):
     scans: Sequence[Presented]
     answer: asyncio.Future[list[Verdict]]
-    loop: asyncio.AbstractEventLoop
+
+
+_Answers = list[tuple[_Waiting, list[Verdict] | Exception]]
 
 
 class Gatherer:
-    """The counter of one département in this process."""
+    """The counter of one département in this process; of the event loop that it is used on."""
 
-    def __init__(
-        self,
-        name: str,
-        flush: Flush,
-        *,
-        threads: int = 1,
-        after: Callable[[], int] | None = None,
-    ) -> None:
-        self._flush, self._after = flush, after
-        self._changed = threading.Condition()  # guards all that follows
+    def __init__(self, hand: Hand) -> None:
+        self._hand = hand
         self._queue: deque[_Waiting] = deque()
         self._scans = 0
+        self._turns: set[asyncio.Task[None]] = set()
+        self._under_way = 0
         self._judging = 0
+        self._beginning = False
         self._nudged = False
         self._closed = False
-        self._threads = [
-            threading.Thread(target=self._run, name=f"counter-{name}-{n}")
-            for n in range(threads)
-        ]
-        for thread in self._threads:
-            thread.start()
 
     async def submit(self, scans: Sequence[Presented]) -> list[Verdict]:
         """Wait for the verdicts of these scans; they are committed when they come."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[list[Verdict]] = loop.create_future()
-        self._put(_Waiting(scans, answer, loop))
+        if self._closed:
+            raise CounterClosedError
+        answer: asyncio.Future[list[Verdict]] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(scans, answer))
+        self._scans += len(scans)
+        self._look()
         return await answer
 
     def nudge(self) -> None:
         """Have the sequencer step soon: something was committed elsewhere in this process."""
-        if self._after is not None:
-            with self._changed:
-                self._nudged = True
-                self._changed.notify()
+        if not self._closed:
+            self._nudged = True
+            self._look()
 
-    def close(self) -> None:
-        """Take nothing more, answer what waits, and end the threads; blocks until then."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        for thread in self._threads:
-            thread.join()
+    async def close(self) -> None:
+        """Take nothing more, answer what waits, and let the sequencer have the rest."""
+        self._closed = True
+        while self._turns:
+            await asyncio.wait(self._turns)
+        while await self._step():
+            pass
+        await asyncio.to_thread(self._hand.close)
 
-    def _put(self, item: _Waiting) -> None:
-        with self._changed:
-            if self._closed:
-                raise CounterClosedError
-            self._queue.append(item)
-            self._scans += len(item.scans)
-            if self._ready():
-                self._changed.notify()
+    def _look(self) -> None:
+        """Begin what may begin, once all that has arrived by now is read."""
+        if self._beginning or not self._ready():
+            return
+        self._beginning = True
+        turn = asyncio.get_running_loop().create_task(self._turn())
+        self._turns.add(turn)
+        turn.add_done_callback(self._turns.discard)
 
     def _ready(self) -> bool:
-        """Whether a flush may begin now."""
-        return bool(self._queue) and (not self._judging or self._scans >= CROWD)
+        """Whether a turn may begin now."""
+        if not self._under_way:
+            return bool(self._queue) or self._nudged
+        a_hand_is_free = self._under_way < self._hand.at_once
+        it_may_begin = not self._judging or self._scans >= CROWD
+        return bool(self._queue) and a_hand_is_free and it_may_begin
 
-    def _run(self) -> None:
-        while (batch := self._take()) is not None:
-            if batch:
-                with ExitStack() as turn:
-                    turn.callback(self._judged)
-                    answers = self._answers(batch, turn)
-                _deliver(answers)
-            # Under load the queue is never empty: the log gets its turn after each flush.
-            if self._step() == FULL_STEP:
-                self.nudge()
-        while self._step():
-            pass
-
-    def _step(self) -> int:
-        """Step the sequencer; what fails is tried again after the next flush, nothing is lost."""
-        if self._after is None:
-            return 0
+    async def _turn(self) -> None:
+        batch = self._take()
+        self._beginning = self._nudged = False
+        self._under_way += 1
+        self._judging += 1
+        self._look()  # a crowd may be left
         try:
-            return self._after()
+            with ExitStack() as judging:
+                judging.callback(self._judged)
+                if batch:
+                    _tell(await self._answers(batch, judging.close))
+            # Under load the queue is never empty: the log gets its turn after each flush.
+            if await self._step() == FULL_STEP:
+                self._nudged = True
+        finally:
+            self._under_way -= 1
+            self._look()
+
+    def _take(self) -> list[_Waiting]:
+        """Return what waits, up to a flush's worth; nothing where the sequencer alone is wanted."""
+        batch, scans = [], 0
+        while self._queue and scans < MOST_SCANS:
+            batch.append(self._queue.popleft())
+            scans += len(batch[-1].scans)
+        self._scans -= scans
+        return batch
+
+    def _judged(self) -> None:
+        """Let the next flush begin."""
+        self._judging -= 1
+        self._look()
+
+    async def _step(self) -> int:
+        """Step the sequencer; what fails is tried again after the next flush, nothing is lost."""
+        try:
+            return await self._hand.step()
         except Exception:
             log.exception("the sequencer could not step")
             return 0
 
-    def _take(self) -> list[_Waiting] | None:
-        """Wait for something to do, then take what waits, up to a flush's worth; None: the end.
-
-        Nothing taken means that the sequencer is wanted.
-        """
-        with self._changed:
-            while not self._ready():
-                if self._nudged:
-                    self._nudged = False
-                    return []
-                if self._closed and not self._queue:
-                    return None
-                self._changed.wait()
-            batch, scans = [], 0
-            while self._queue and scans < MOST_SCANS:
-                batch.append(self._queue.popleft())
-                scans += len(batch[-1].scans)
-            self._scans -= scans
-            self._judging += 1
-            return batch
-
-    def _judged(self) -> None:
-        """Let the next flush begin."""
-        with self._changed:
-            self._judging -= 1
-            if self._ready() or self._closed:
-                self._changed.notify_all()
-
-    def _answers(
-        self, batch: list[_Waiting], turn: ExitStack
-    ) -> list[tuple[_Waiting, list[Verdict] | BaseException]]:
-        """Judge what waits, end the turn before it commits, and return who is told what."""
+    async def _answers(self, batch: list[_Waiting], judged: Callable[[], None]) -> _Answers:
+        """Judge what waits, and return who is told what."""
+        scans = [scan for waiting in batch for scan in waiting.scans]
         try:
-            with self._flush([s for waiting in batch for s in waiting.scans]) as verdicts:
-                turn.close()
+            verdicts = iter(await self._hand.flush(scans, judged))
         except Exception as failure:  # noqa: BLE001 - it is handed to whoever waits
-            return self._one_by_one(batch, failure)
-        told = iter(verdicts)
-        return [(waiting, list(islice(told, len(waiting.scans)))) for waiting in batch]
+            return await self._one_by_one(batch, failure)
+        return [(waiting, list(islice(verdicts, len(waiting.scans)))) for waiting in batch]
 
-    def _one_by_one(
-        self, batch: list[_Waiting], failure: Exception
-    ) -> list[tuple[_Waiting, list[Verdict] | BaseException]]:
+    async def _one_by_one(self, batch: list[_Waiting], failure: Exception) -> _Answers:
         """Judge each request alone: what broke one must not spoil the others."""
         if len(batch) == 1:
             return [(batch[0], failure)]
-        answers: list[tuple[_Waiting, list[Verdict] | BaseException]] = []
+        answers: _Answers = []
         for waiting in batch:
             try:
-                with self._flush(waiting.scans) as verdicts:
-                    pass
-                answers.append((waiting, verdicts))
+                answers.append((waiting, await self._hand.flush(waiting.scans, _nothing)))
             except Exception as alone:  # noqa: BLE001 - it is handed to whoever waits
                 answers.append((waiting, alone))
         return answers
 
 
-def _deliver(answers: list[tuple[_Waiting, list[Verdict] | BaseException]]) -> None:
-    by_loop: dict[
-        asyncio.AbstractEventLoop, list[tuple[_Waiting, list[Verdict] | BaseException]]
-    ] = {}
-    for waiting, answer in answers:
-        by_loop.setdefault(waiting.loop, []).append((waiting, answer))
-    for loop, theirs in by_loop.items():
-        try:
-            loop.call_soon_threadsafe(_set, theirs)
-        except (
-            RuntimeError
-        ):  # the loop is gone: committed, not answered; the retry will be told
-            continue
+def _nothing() -> None:
+    """Do nothing: the next flush was let in already, or waits until these are through."""
 
 
-def _set(answers: list[tuple[_Waiting, list[Verdict] | BaseException]]) -> None:
+def _tell(answers: _Answers) -> None:
     for waiting, answer in answers:
         if waiting.answer.done():  # the client hung up
             continue
-        if isinstance(answer, BaseException):
+        if isinstance(answer, Exception):
             waiting.answer.set_exception(answer)
         else:
             waiting.answer.set_result(answer)

@@ -60,12 +60,17 @@ class Instance:
     def keyring(self, code: str) -> Keyring:
         """Return the département's public keys, read again every ten seconds."""
         with self._ring_lock:
-            read_at, ring = self._rings.get(code, (0.0, None))
-            if ring is None or time.monotonic() - read_at > KEYRING_SECONDS:
+            ring = self.known_keyring(code)
+            if ring is None:
                 with self.database.begin(code, read_only=True) as session:
                     ring = keyring(session, code, self.settings.key_secret)
                 self._rings[code] = time.monotonic(), ring
             return ring
+
+    def known_keyring(self, code: str) -> Keyring | None:
+        """Return it from memory, or None if it is to be read: for who may not wait for a database."""
+        read_at, ring = self._rings.get(code, (0.0, None))
+        return ring if time.monotonic() - read_at <= KEYRING_SECONDS else None
 
     def signer(self, code: str) -> Signer:
         """Return the département's private keys, unsealed; raises `NoKeys` or `KeysLocked`."""

@@ -75,8 +75,8 @@ def run(
     # Requests make many small objects that die young: look for cycles less often.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    # The counter's thread waits for the database at each statement; it must not then wait 5 ms
-    # for the web's thread to let go of the interpreter.
+    # A thread waits for its database at each statement; it must not then wait 5 ms for another one
+    # to let go of the interpreter.
     sys.setswitchinterval(0.0002)
     ready()
     stop = threading.Event()

@@ -1,52 +1,52 @@
 """What a running server holds: the instance, the gathered counters, the recognised tokens."""
 
 import asyncio
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from litestar import Request
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 
+from app.database import Database, PostgresPlace
 from app.devices import Bearer, Bearers, NotSignedIn, bearer_token, departement_of
-from app.gathering import Gatherer
+from app.gathering import Gatherer, Hand
 from app.guessing import Guesses
+from app.hands import LoopHand, ThreadHand
 from app.instance import Instance
+from app.loop_database import LoopDatabase
 from app.proofs.signing import signature_headers
 from app.registry import MalformedDepartement, UnknownDepartement
-from redemption.counter import Presented, Verdict, redeem
-from redemption.facts import Standing
+from redemption.counter import Presented, Verdict
 
 
 class Serving:
-    """One for the life of a web process; closed when the server stops."""
+    """One for the life of a web process, made on its event loop; closed when the server stops."""
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
         self.bearers = Bearers()
         self.guesses = Guesses()
+        self._loop = asyncio.get_running_loop()
         self._gatherers: dict[str, Gatherer] = {}
-        self._lock = threading.Lock()
-        self._on_postgres = instance.database.place.sequencer_is_apart
+        self._loop_database = _loop_database(instance.database)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Sequence what a crash may have left waiting, where no sequencer runs apart."""
-        for tenant in self.instance.database.working_departements():
-            self.committed(tenant.code)
+        if self._loop_database is None:
+            working = self.instance.database.working_departements
+            for tenant in await asyncio.to_thread(working):
+                self.gatherer(tenant.code).nudge()
 
     def gatherer(self, code: str) -> Gatherer:
-        """Return the counter of a département, made when it is first needed."""
-        with self._lock:
-            if code not in self._gatherers:
-                standing = Standing()
-                self._gatherers[code] = Gatherer(
-                    code,
-                    lambda scans: self._redeem(code, scans, standing),
-                    threads=2 if self._on_postgres else 1,
-                    after=None if self._on_postgres else lambda: self.instance.step(code),
-                )
-            return self._gatherers[code]
+        """Return the counter of a département, made when it is first needed; on the loop alone."""
+        if code not in self._gatherers:
+            self._gatherers[code] = Gatherer(self._hand(code))
+        return self._gatherers[code]
+
+    def _hand(self, code: str) -> Hand:
+        if self._loop_database is None:
+            return ThreadHand(self.instance, code)
+        return LoopHand(self.instance, code, self._loop_database)
 
     async def redeem(self, code: str, queue: Sequence[Presented]) -> list[Verdict]:
         """Judge the scans of one device, gathered with those of others that wait.
@@ -59,16 +59,6 @@ class Serving:
         self.guesses.count(device, verdicts)
         return verdicts
 
-    @contextmanager
-    def _redeem(
-        self, code: str, scans: Sequence[Presented], standing: Standing
-    ) -> Iterator[list[Verdict]]:
-        """Judge, and commit at the end of the block."""
-        now = self.instance.moment(code)
-        ring = self.instance.keyring(code)
-        with self.instance.database.begin(code) as session:
-            yield redeem(session, scans, now=now, keyring=ring, standing=standing)
-
     async def signature(self, code: str, body: bytes) -> dict[str, str]:
         """Return the headers by which the log signs an answer; none where it has no key at hand."""
         signers = self.instance.known_log_signers(code)
@@ -79,9 +69,9 @@ class Serving:
         )
 
     def committed(self, code: str) -> None:
-        """Have what was just committed sequenced soon, where no sequencer runs apart."""
-        if not self._on_postgres:
-            self.gatherer(code).nudge()
+        """Have what was just committed in a thread sequenced soon, where no sequencer runs apart."""
+        if self._loop_database is None:
+            self._loop.call_soon_threadsafe(lambda: self.gatherer(code).nudge())
 
     async def bearer(self, token: str) -> Bearer:
         """Return who presents a token, or raise `NotSignedIn`."""
@@ -99,11 +89,18 @@ class Serving:
         with self.instance.database.begin(code, read_only=True) as session:
             return self.bearers.look_up(session, code, token)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Answer what waits, then let go of everything."""
-        for gatherer in self._gatherers.values():
-            gatherer.close()
-        self.instance.close()
+        for gatherer in list(self._gatherers.values()):
+            await gatherer.close()
+        if self._loop_database is not None:
+            await self._loop_database.close()
+        await asyncio.to_thread(self.instance.close)
+
+
+def _loop_database(database: Database) -> LoopDatabase | None:
+    place = database.place
+    return LoopDatabase(database, place) if isinstance(place, PostgresPlace) else None
 
 
 async def provide_bearer(

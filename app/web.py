@@ -1,6 +1,5 @@
 """The web application: who answers what, and how refusals are told."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -52,17 +51,15 @@ BODY_MAX = 2_000_000
 
 def create_app(instance: Instance) -> Litestar:
     """Return the application over an instance, which it closes when it stops."""
-    serving = Serving(instance)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        app.state.serving = serving
-        await asyncio.to_thread(serving.start)
+        serving = app.state.serving = Serving(instance)
+        await serving.start()
         try:
             yield
         finally:
-            # In a thread, so that the loop goes on delivering answers meanwhile.
-            await asyncio.to_thread(serving.close)
+            await serving.close()
 
     return Litestar(
         [

@@ -1,6 +1,7 @@
 """Many rows in one statement: PostgreSQL arrays and COPY, SQLite's json_each."""
 
 from collections.abc import Iterable, Sequence
+from inspect import iscoroutine
 from itertools import chain, repeat
 from struct import pack
 from typing import Any
@@ -13,6 +14,7 @@ from psycopg.types import TypeInfo
 from sqlalchemy import Table, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
+from sqlalchemy.util import await_only
 
 
 def is_postgres(session: Session) -> bool:
@@ -28,13 +30,32 @@ def run(session: Session, statement: str, parameters: dict[str, Any]) -> Sequenc
     """
     raw: Any = session.connection().connection.driver_connection
     try:
-        done = raw.execute(statement, parameters)
-        rows: list[tuple[Any, ...]] = done.fetchall() if done.pgresult.nfields else []
+        done = execute(raw, statement, parameters)
+        if not done.pgresult.nfields:
+            return []
+        rows: Sequence[Any] = _reached(done.fetchall())
     except psycopg.Error as error:
         raise DBAPIError.instance(
             statement, None, error, psycopg.Error, hide_parameters=True
         ) from error
     return rows
+
+
+def execute(
+    raw: "psycopg.Connection[Any] | psycopg.AsyncConnection[Any]",
+    statement: str,
+    parameters: dict[str, Any] | None = None,
+) -> Any:  # noqa: ANN401 - a cursor of either kind
+    """Have the driver run a statement, and return its cursor.
+
+    On a connection of an event loop, others run on that loop until it is done.
+    """
+    return _reached(raw.execute(statement, parameters))
+
+
+def _reached(result: Any) -> Any:  # noqa: ANN401
+    """Return what a connection of either kind gives."""
+    return await_only(result) if iscoroutine(result) else result
 
 
 def write_rows(

@@ -37,8 +37,9 @@ def sent() -> Iterator[list[str]]:
     event.listen(Engine, "before_cursor_execute", note_on_files)
     try:
         with pytest.MonkeyPatch.context() as patch:
-            for name in ("execute", "executemany", "copy"):
-                patch.setattr(psycopg.Cursor, name, noting(getattr(psycopg.Cursor, name)))
+            for cursor in (psycopg.Cursor, psycopg.AsyncCursor):
+                for name in ("execute", "executemany", "copy"):
+                    patch.setattr(cursor, name, noting(getattr(cursor, name)))
             yield statements
     finally:
         event.remove(Engine, "before_cursor_execute", note_on_files)
