@@ -1,6 +1,5 @@
 """Plain scans are answered before the framework, and what is not plain is told by it, as ever."""
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +35,7 @@ class Framework:
 class Lane:
     """A server with passes in people's hands, and a device that may scan them."""
 
+    client: TestClient[Any]
     framework: Framework
     world: World
     serials: list[str]
@@ -57,7 +57,8 @@ class Lane:
                 content = {"content": body} if isinstance(body, bytes) else {"json": body}
                 return await c.post(path, headers=signed, **content)
 
-        return asyncio.run(sent())
+        with self.client.portal() as its_loop:  # a counter belongs to one
+            return its_loop.call(sent)
 
     def scan(self) -> dict[str, Any]:
         token = self.world.token(self.serials.pop())
@@ -80,8 +81,8 @@ def served(request, tmp_path_factory) -> Iterator[Lane]:
                 session, "23", scope="site", at="lieu-1", label="site", now=now
             )
         app = create_app(an_instance(database, folder))
-        with TestClient(app):
-            yield Lane(Framework(app), world, serials, workshop, token)
+        with TestClient(app) as client:
+            yield Lane(client, Framework(app), world, serials, workshop, token)
 
 
 @pytest.fixture
