@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import uvicorn
 from litestar.types import ASGIApp
 
+from app.one_piece import OnePieceProtocol
 from ledger.refusal import Refusal
 
 # Longer than a reverse proxy keeps its own, so that it is never the one who finds it closed.
@@ -38,7 +39,7 @@ async def serve(app: ASGIApp, listening: socket.socket) -> None:
     """Answer requests until SIGINT or SIGTERM; what was begun by then is answered first, for half a minute."""
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=OnePieceProtocol,
         ws="none",
         lifespan="on",
         log_config=None,

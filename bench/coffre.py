@@ -19,8 +19,7 @@ from app.coffre import verify
 from app.coffre.proofs import newest_seal
 from app.database import Database, FilesPlace, bootstrap_sql
 from bench.world import SECRET, build, drain, redeem_all
-from ledger.identifiers import new_id
-from ledger.log_keys import NewLogKey, log_signers, new_log_key
+from ledger.log_keys import log_signers
 from ledger.publishing import publish
 from tests.conftest import CREUSE, moment, postgres_place
 from tests.postgres import Server, cluster
@@ -37,10 +36,6 @@ print(code, time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CH
 def bench_coffre(database: Database) -> None:
     """Publish the log as it stands, export it, verify it, and print what it took."""
     today = moment(time.strftime("%Y-%m-%d"), 0)
-    with database.begin("23") as session:
-        asked = NewLogKey(new_id(), "bench.example/23")
-        new_log_key(session, asked, secret=SECRET, by="bench", now=today)
-    drain(database)
     with database.begin("23", "sequencer") as session:
         publish(session, log_signers(session, SECRET), shown=None, at=today.at)
     with tempfile.TemporaryDirectory(prefix="passnum-coffre-") as folder:

@@ -20,6 +20,7 @@ from issuance.orders import OrderRow, order_row
 from issuance.paper import printed_passes
 from ledger import sequencer
 from ledger.identifiers import new_id
+from ledger.log_keys import NewLogKey, new_log_key
 from ledger.moments import Moment
 from redemption.counter import Device, Presented, Scan, redeem
 from tests.builders import (
@@ -41,6 +42,7 @@ from tests.conftest import CREUSE, moment
 
 CARNET = 5
 GIVEN_AT_ONCE = 500  # passes; the hand-out is not what is measured
+LOG = "bench.example/23"
 
 
 @dataclass
@@ -67,12 +69,17 @@ def calendar() -> tuple[Calendar, Moment]:
 
 
 def build(database: Database, passes: int) -> Ready:
-    """Make, activate, deliver and hand out this many passes through the real operations."""
+    """Make, activate, deliver and hand out this many passes through the real operations.
+
+    The log has its key, so that what is measured later is signed as it is in earnest.
+    """
     days, now = calendar()
     carnets = passes // CARNET
     started = time.perf_counter()
     with database.begin("23") as session:
         world = a_world(session, envelope_cents=passes * 1000, calendar=days, now=now)
+        log_key = NewLogKey(new_id(), LOG)
+        done(new_log_key(session, log_key, secret=SECRET, by="bench", now=now))
         placed = PlaceOrder(new_id(), "T1", carnets)
         answer = done(
             place_order(session, placed, signer=world.signer, by="bench", now=now)

@@ -7,6 +7,7 @@ the old one's signature.  Until the old one is ended, both sign.  Public keys ar
 
 import secrets
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 from uuid import UUID
 
@@ -96,6 +97,11 @@ class LogSigner:
 
     name: str
     private: Ed25519PrivateKey
+
+    @cached_property
+    def key_id(self) -> str:
+        """What a signed answer calls it: the log's name, and the id of the key in its signature lines."""
+        return f"{self.name}+{public_key(self.name, self.private).id.hex()}"
 
 
 class Listed(msgspec.Struct, frozen=True):

@@ -12,16 +12,14 @@ from datetime import datetime
 from hashlib import sha256
 
 from ledger.log_keys import LogSigner
-from ledger.notes import public_key
 
 
 def signature_headers(body: bytes, signer: LogSigner, *, at: datetime) -> dict[str, str]:
     """Return the three headers that make an answer a signed one."""
-    key = public_key(signer.name, signer.private)
     digest = f"sha-256=:{base64.b64encode(sha256(body).digest()).decode()}:"
     signed = (
         f'("content-digest");created={int(at.timestamp())}'
-        f';keyid="{key.name}+{key.id.hex()}";alg="ed25519"'
+        f';keyid="{signer.key_id}";alg="ed25519"'
     )
     base = f'"content-digest": {digest}\n"@signature-params": {signed}'
     signature = base64.b64encode(signer.private.sign(base.encode())).decode()
