@@ -7,29 +7,24 @@ a tenant column, so no query can cross.
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 from urllib.parse import quote
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import Session
-from sqlalchemy.util import greenlet_spawn
 
 from app import registry
-from app.loop_connection import LoopConnection
 from app.registry import ROLES, Departement, UnknownDepartement, schema_of
 from ledger.bulk import execute
 from ledger.refusal import Refusal
 
 Role = Literal["app", "sequencer", "owner"]
-T = TypeVar("T")
 
 
 @dataclass(eq=False)
@@ -107,28 +102,8 @@ class PostgresPlace:
         self, code: str, role: Role = "app", *, read_only: bool = False
     ) -> Iterator[Connection]:
         """Open a transaction inside a département, as one of its three roles."""
-        with _inside(self.engine(role), code, role, read_only=read_only) as connection:
+        with inside(self.engine(role), code, role, read_only=read_only) as connection:
             yield connection
-
-    def loop_engine(self) -> AsyncEngine:
-        """Return a new engine of the application's login, for `on_loop`; it belongs to one event loop."""
-        app = self.engine("app")
-        arguments, options = app.dialect.create_connect_args(app.url)
-        connect = partial(LoopConnection.connect, *arguments, **options)
-        made = create_async_engine(app.url, async_creator=connect, pool_size=10, **_ENGINE)
-        _begin_in_one_exchange(made.sync_engine)
-        return made
-
-    async def on_loop(
-        self, engine: AsyncEngine, code: str, work: Callable[[Connection], T]
-    ) -> T:
-        """Do some work in a transaction of the application that others run beside while it waits."""
-
-        def within() -> T:
-            with _inside(engine.sync_engine, code, "app") as connection:
-                return work(connection)
-
-        return await greenlet_spawn(within)
 
     @contextmanager
     def registry(self, *, write: bool = False) -> Iterator[Connection]:
@@ -165,18 +140,18 @@ class PostgresPlace:
 
 # The driver would send a BEGIN of its own, so it is told to leave transactions alone.  Nor does a
 # log, or the text of an error, repeat what a statement was sent with.
-_ENGINE: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "hide_parameters": True}
+POSTGRES: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "hide_parameters": True}
 
 
 def postgres_engine(url: str, **engine: Any) -> Engine:  # noqa: ANN401
     """Return an engine whose transactions begin in one exchange: isolation, schema and role together."""
-    made = create_engine(url, **_ENGINE, **engine)
-    _begin_in_one_exchange(made)
+    made = create_engine(url, **POSTGRES, **engine)
+    begin_in_one_exchange(made)
     return made
 
 
 @contextmanager
-def _inside(
+def inside(
     engine: Engine, code: str, role: Role, *, read_only: bool = False
 ) -> Iterator[Connection]:
     """Open a transaction of an engine inside a département."""
@@ -193,7 +168,7 @@ def _inside(
             yield connection
 
 
-def _begin_in_one_exchange(engine: Engine) -> None:
+def begin_in_one_exchange(engine: Engine) -> None:
     """Send what begins a transaction past SQLAlchemy, as the counter's statements are: each flush pays it."""
 
     @event.listens_for(engine, "begin")
