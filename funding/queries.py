@@ -39,6 +39,7 @@ from funding.operations import NotFound
 from funding.tranches import Basis, Calendar, TrancheRow, tranche_row
 from ledger import canonical
 from ledger.models import entry, log_leaf
+from ledger.queries import placed_within
 
 
 class FunderPart(msgspec.Struct, frozen=True):
@@ -97,7 +98,7 @@ def _logged(
     if known_by is None:
         return chosen
     return chosen.join(log_leaf, log_leaf.c.entry_id == of.c.entry_id).where(
-        log_leaf.c.idx < known_by
+        placed_within(known_by)
     )
 
 

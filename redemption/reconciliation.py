@@ -424,7 +424,7 @@ def _active(session: Session, numbers: Collection[int], view: _View) -> dict[int
             voucher_order.c.tranche.in_(numbers),
             ~voucher_order.c.specimen,
             entry.c.kind != REPLACEMENT,
-            log_leaf.c.idx < view.size,
+            books.placed_within(view.size),
         )
     )
     if view.as_of is not None:
@@ -441,7 +441,7 @@ def _voided(session: Session, view: _View) -> Counter[int]:
     chosen = (
         select(entry.c.body)
         .join(log_leaf, log_leaf.c.entry_id == entry.c.id)
-        .where(books.uses_right(VOID), log_leaf.c.idx < view.size)
+        .where(books.uses_right(VOID), books.placed_within(view.size))
     )
     if view.as_of is not None:
         chosen = chosen.where(entry.c.occurred_on <= view.as_of)
@@ -458,7 +458,7 @@ def _cases(session: Session, numbers: Collection[int], view: _View) -> dict[int,
         .select_from(dispute)
         .join(entry, entry.c.id == dispute.c.entry_id)
         .join(log_leaf, log_leaf.c.entry_id == entry.c.id)
-        .where(dispute.c.tranche.in_(numbers), log_leaf.c.idx < view.size)
+        .where(dispute.c.tranche.in_(numbers), books.placed_within(view.size))
         .group_by(dispute.c.tranche)
     )
     if view.as_of is not None:
@@ -488,10 +488,10 @@ def _waiting_scans(
     if view.bounded:
         placed = log_leaf.alias()
         ended = ended.join(placed, placed.c.entry_id == entry.c.id).where(
-            placed.c.idx < view.size
+            books.placed_within(view.size, placed)
         )
         chosen = chosen.join(log_leaf, log_leaf.c.entry_id == kept_scan.c.entry_id).where(
-            log_leaf.c.idx < view.size
+            books.placed_within(view.size)
         )
     if view.as_of is not None:
         scanned = entry.alias()
