@@ -131,10 +131,11 @@ def _placed(
 ) -> Select[*tuple[Any, ...]]:
     """Keep the entries within a log size.
 
-    Of the log as it stands, all but the few that wait: to look up the place of every entry takes
-    several times as long as to read it.
+    Of the log as it stands, where nothing is amiss, all but the few that wait: to look up the place of
+    every entry takes several times as long as to read it.
     """
-    if size == log_size(session):
+    held = select(func.count()).select_from(entry)
+    if size == log_size(session) == session.scalars(held).one() - waiting(session):
         waits = pending.c.entry_id == entry.c.id
         return entries.outerjoin(pending, waits).where(pending.c.entry_id.is_(None))
     return entries.join(

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, text
 
+from ledger.audit import CHECKS as LOG
 from ledger.queries import derived_holdings, log_size
-from redemption.reconciliation import DoesNotReconcile, reconcile
+from redemption.reconciliation import reconcile
 from tests.builders import a_workshop, a_world, an_order, done, given, scanned, sequence
 from tests.conftest import as_superuser, copy_of_files, moment
 
@@ -90,7 +91,9 @@ def test_what_is_added_up_again_is_what_has_its_place_and_nothing_else(database)
     assert due == [4000, 3000, 2000, 0]
 
 
-def test_an_entry_that_neither_waits_nor_has_its_place_stops_the_figures(database, request):
+def test_an_entry_that_neither_waits_nor_has_its_place_is_in_no_figure_and_found(
+    database, request
+):
     some_uses(database)
     engine = as_superuser(database, request)
     with engine.begin() as connection:
@@ -98,9 +101,9 @@ def test_an_entry_that_neither_waits_nor_has_its_place_stops_the_figures(databas
             connection.execute(text("SET LOCAL search_path = d23"))
         assert connection.execute(text("DELETE FROM pending")).rowcount == 1
     engine.dispose()
-    with (
-        database.begin("23", read_only=True) as session,
-        pytest.raises(DoesNotReconcile) as refused,
-    ):
-        reconcile(session, now=NOW, tranche="T1")
-    assert abs(refused.value.expected_cents - refused.value.found_cents) == 1000
+    with database.begin("23", read_only=True) as session:
+        [today] = reconcile(session, now=NOW, tranche="T1")
+        [then] = reconcile(session, now=NOW, tranche="T1", as_of=NOW.day)
+        findings = [f for check in LOG for f in check(session)]
+    assert today.used == then.used == 3
+    assert [f.code for f in findings] == ["entry_lost"]
