@@ -1,8 +1,7 @@
 """Answers that leave in one piece.
 
 The web server writes the head of an answer, then its body, and the loop sends each at once: two
-calls of the system, two packets, and a client woken twice.  For an answer as short as a verdict
-that was a fifth of what it cost.
+calls of the system, two packets, and a client woken twice, for an answer as short as a verdict.
 """
 
 import asyncio
