@@ -14,6 +14,8 @@ Object.assign(htmx.config, {
   // Pages hold names: none is left behind in the browser's storage, going back asks again.
   historyCacheSize: 0,
   refreshOnHistoryMiss: true,
+  // A part and the focus within it change at once: whoever types is never, for an instant, elsewhere.
+  defaultSettleDelay: 0,
   // A form sent back with its mistakes (422) is shown like any other answer.
   responseHandling: [
     { code: "204", swap: false },

@@ -6,8 +6,10 @@ from playwright.sync_api import Locator, Page
 
 from tests.browser.pages import changing
 
-# Where one is: what a sighted person sees of it, and whether it is on the screen at all.
-HERE = """() => {
+# Where one is: what a sighted person sees of it, and whether it is on the screen at all.  A page gives
+# the focus to what asks for it when it is next drawn, which may be after it was loaded.
+HERE = """async () => {
+    await new Promise(requestAnimationFrame);
     const here = document.activeElement;
     if (!here || here === document.body) return null;
     const box = here.getBoundingClientRect();
@@ -17,6 +19,10 @@ HERE = """() => {
         ring: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
         seen: box.width > 0 && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth,
     };
+}"""
+IS_HERE = """async one => {
+    await new Promise(requestAnimationFrame);
+    return one === document.activeElement;
 }"""
 
 
@@ -46,7 +52,7 @@ class Keyboard:
 
     def is_at(self, target: Locator) -> bool:
         """Tell whether the focus is there."""
-        found: bool = target.evaluate("one => one === document.activeElement")
+        found: bool = target.evaluate(IS_HERE)
         return found
 
     def go_to(self, target: Locator, *, most: int = 40) -> None:

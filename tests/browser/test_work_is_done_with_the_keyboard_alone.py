@@ -191,11 +191,18 @@ def test_after_a_part_of_the_page_has_changed_focus_is_on_what_went_wrong(visit,
     page = visit("atelier").new_page()
     keyboard = Keyboard(page)
     page.goto(site.workshop)
-    page.evaluate("window.sameDocument = true")
+    page.evaluate(
+        """() => {
+            window.whereAtEachChange = [];
+            new MutationObserver(() => whereAtEachChange.push(document.activeElement.className))
+                .observe(document.body, { childList: true });
+        }"""
+    )
     keyboard.write("   ")
     keyboard.enter(page.locator("#token"))
 
-    assert page.evaluate("window.sameDocument"), "changed in place"
+    changed_in_place = page.evaluate("window.whereAtEachChange")
+    assert changed_in_place == ["error-summary"], "not an instant elsewhere"
     assert keyboard.is_at(page.locator(".error-summary"))
     keyboard.look()
     keyboard.go_to(page.locator(".error-summary a"))
