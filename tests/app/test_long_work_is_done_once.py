@@ -400,7 +400,7 @@ def test_a_program_killed_at_work_is_taken_over_by_another(
     which = asked(instance, a_list(*many))
     env = environment(PASSNUM_DATA_DIR=str(tmp_path))
     with subprocess.Popen([PASSNUM, "jobs"], env=env) as program:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while told(instance, which).done < 80 and time.monotonic() < until:
             time.sleep(0.02)
         program.send_signal(signal.SIGKILL)

@@ -93,7 +93,7 @@ class Place:
         """Serve until the end of the block, once the server answers."""
         apart = [] if self.on_sqlite else ["--no-sequencer"]
         with self.program("serve", "--port", str(self.port), "--no-jobs", *apart) as server:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while True:
                 assert server.poll() is None, (self.folder / "printed").read_text()
                 try:
@@ -216,7 +216,7 @@ class Phones:
 
     def wait_for(self, count: int) -> None:
         """Wait until so many scans are acknowledged."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while len(self.acknowledged) < count:
             assert time.monotonic() < deadline, (len(self.acknowledged), self.refused[:1])
             time.sleep(0.001)
@@ -233,7 +233,7 @@ def whole(place: Place, phones: Phones) -> None:
     assert phones.accepted <= place.recorded()
     assert set(place.redeemed().values()) <= {1}
     assert len(place.redeemed()) == len(place.recorded())
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while place.waiting():
         assert time.monotonic() < deadline, "the log does not catch up"
         time.sleep(0.02)
@@ -301,7 +301,7 @@ def test_a_server_that_is_stopped_answers_first_and_loses_nothing(place):
 def test_what_a_crash_left_is_in_the_log_soon_after_the_restart(place):
     assert place.waiting()
     with place.serving():
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while place.waiting() and time.monotonic() < deadline:
             time.sleep(0.02)
         assert place.waiting() == 0, "nobody has scanned yet, and it waits"

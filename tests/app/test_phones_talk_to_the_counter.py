@@ -86,7 +86,7 @@ class Counter:
         """Wait until everything has its place in the log."""
         if not self.on_sqlite:
             sequence(self.database, now=NOW)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while self._waiting():
             assert time.monotonic() < deadline, "the log does not catch up"
             time.sleep(0.01)

@@ -721,7 +721,7 @@ def test_the_same_words_work_on_postgresql(postgres, tmp_path):
 
     with subprocess.Popen([PASSNUM, "sequencer"]) as sequencer:
         try:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while True:
                 [tranche] = run("reconcile", "T1", "--format", "json").json["tranches"]
                 if tranche["not_yet_logged"] == 0:

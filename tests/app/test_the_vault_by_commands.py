@@ -211,7 +211,7 @@ def test_a_rotation_that_is_killed_goes_on_where_it_was(tmp_path, key_file):
     command = [PASSNUM, "vault", "rotate", "--data-dir", str(folder)]
     env = environment(PASSNUM_VAULT_KEY_FILE=str(key_file))
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE) as turning:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not done() and turning.poll() is None:
             assert time.monotonic() < deadline
         turning.send_signal(signal.SIGKILL)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from tests.browser.served import Served, served
 
@@ -25,6 +25,10 @@ FLAGS = (
     "--disable-sync",
     "--use-fake-device-for-media-stream",
 )
+
+# Nothing waits that long; a busy machine does, once in thousands of times.
+PATIENCE = 20_000  # milliseconds
+expect.set_options(timeout=PATIENCE)
 
 Visit = Callable[..., BrowserContext]
 
@@ -76,7 +80,7 @@ def visit(browser: Browser, site: Served) -> Iterator[Visit]:
         }
         context = browser.new_context(**(asked | options))
         opened.append(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE)
         if who is not None:
             context.add_cookies(site.cookies_of(browser, who))
         return context
