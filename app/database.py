@@ -15,8 +15,9 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.orm import Session
 
 from app import registry
@@ -142,10 +143,22 @@ class PostgresPlace:
 # log, or the text of an error, repeat what a statement was sent with.
 POSTGRES: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "hide_parameters": True}
 
+# A network that falls silent is noticed within a minute, where the system would take hours; the URL may
+# say otherwise.
+_NOTICES = {
+    "connect_timeout": "10",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
+
 
 def postgres_engine(url: str, **engine: Any) -> Engine:  # noqa: ANN401
     """Return an engine whose transactions begin in one exchange: isolation, schema and role together."""
-    made = create_engine(url, **POSTGRES, **engine)
+    noticing = make_url(url)
+    noticing = noticing.set(query=_NOTICES | dict(noticing.query))
+    made = create_engine(noticing, **POSTGRES, **engine)
     begin_in_one_exchange(made)
     return made
 
@@ -162,10 +175,18 @@ def inside(
         f"BEGIN ISOLATION LEVEL {mode}; SET LOCAL search_path = {schema};"
         f" SET LOCAL ROLE {schema}_{role}"
     )
-    with engine.connect() as connection:
+    with _connected(engine) as connection:
         connection = connection.execution_options(begin=begin)  # noqa: PLW2901
         with connection.begin():
             yield connection
+
+
+def _connected(engine: Engine) -> Connection:
+    """Return a connection; that none comes free in time is told as any database that is out of service."""
+    try:
+        return engine.connect()
+    except NoConnectionFree as error:
+        raise OperationalError(None, None, error) from error
 
 
 def begin_in_one_exchange(engine: Engine) -> None:
@@ -178,8 +199,10 @@ def begin_in_one_exchange(engine: Engine) -> None:
         try:
             execute(raw, begins)
         except psycopg.Error as error:
-            if raw.closed:  # the next transaction asks for a connection that lives
+            # So are those that rest: the next transaction asks for one that lives.
+            if raw.closed:
                 connection.invalidate(error)
+                engine.dispose()
             raise DBAPIError.instance(
                 begins, None, error, psycopg.Error, hide_parameters=True
             ) from error

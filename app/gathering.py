@@ -50,9 +50,6 @@ class _Waiting(NamedTuple):
     answer: asyncio.Future[list[Verdict]]
 
 
-_Answers = list[tuple[_Waiting, list[Verdict] | Exception]]
-
-
 class Gatherer:
     """The counter of one département in this process; of the event loop that it is used on."""
 
@@ -119,7 +116,7 @@ class Gatherer:
             with ExitStack() as judging:
                 judging.callback(self._judged)
                 if batch:
-                    _tell(await self._answers(batch, judging.close))
+                    await self._serve(batch, judging.close)
             # Under load the queue is never empty: the log gets its turn after each flush.
             if await self._step() == FULL_STEP:
                 self._nudged = True
@@ -149,37 +146,32 @@ class Gatherer:
             log.exception("the sequencer could not step")
             return 0
 
-    async def _answers(self, batch: list[_Waiting], judged: Callable[[], None]) -> _Answers:
-        """Judge what waits, and return who is told what."""
+    async def _serve(self, batch: list[_Waiting], judged: Callable[[], None]) -> None:
+        """Judge what waits and tell each; what breaks one must not spoil the others."""
         scans = [scan for waiting in batch for scan in waiting.scans]
         try:
             verdicts = iter(await self._hand.flush(scans, judged))
         except Exception as failure:  # noqa: BLE001 - it is handed to whoever waits
-            return await self._one_by_one(batch, failure)
-        return [(waiting, list(islice(verdicts, len(waiting.scans)))) for waiting in batch]
-
-    async def _one_by_one(self, batch: list[_Waiting], failure: Exception) -> _Answers:
-        """Judge each request alone: what broke one must not spoil the others."""
-        if len(batch) == 1:
-            return [(batch[0], failure)]
-        answers: _Answers = []
+            if len(batch) == 1:
+                _tell(batch[0], failure)
+                return
+        else:
+            for waiting in batch:
+                _tell(waiting, list(islice(verdicts, len(waiting.scans))))
+            return
+        judged()  # who comes now need not wait for what failed
         for waiting in batch:
-            try:
-                answers.append((waiting, await self._hand.flush(waiting.scans, _nothing)))
-            except Exception as alone:  # noqa: BLE001 - it is handed to whoever waits
-                answers.append((waiting, alone))
-        return answers
+            await self._serve([waiting], _nothing)
 
 
 def _nothing() -> None:
-    """Do nothing: the next flush was let in already, or waits until these are through."""
+    """Do nothing: the next flush was let in already."""
 
 
-def _tell(answers: _Answers) -> None:
-    for waiting, answer in answers:
-        if waiting.answer.done():  # the client hung up
-            continue
-        if isinstance(answer, Exception):
-            waiting.answer.set_exception(answer)
-        else:
-            waiting.answer.set_result(answer)
+def _tell(waiting: _Waiting, answer: list[Verdict] | Exception) -> None:
+    if waiting.answer.done():  # the client hung up
+        return
+    if isinstance(answer, Exception):
+        waiting.answer.set_exception(answer)
+    else:
+        waiting.answer.set_result(answer)

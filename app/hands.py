@@ -32,9 +32,7 @@ class LoopHand:
     ) -> list[Verdict]:
         """Judge and write, tell so, and commit; nothing of it holds up the loop but its own arithmetic."""
         instance, code = self._instance, self._code
-        ring = instance.known_keyring(code)
-        if ring is None:
-            ring = await asyncio.to_thread(instance.keyring, code)
+        ring = await instance.keyrings.soon(code)
         now = instance.moment(code)
 
         def work(session: Session) -> list[Verdict]:

@@ -1,12 +1,11 @@
 """An instance at work: its data, its clock, its keys, and the steps that derive what is derived."""
 
-import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from app.database import Database
+from app.remembered import Remembered
 from app.settings import OidcSettings, Settings
 from funding.attribution import project
 from issuance.keys import Keyring, Signer, keyring, signer
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from app.registry import Departement
 
 Clock = Callable[[], datetime]
-KEYRING_SECONDS = 10.0
 
 
 def utc_now() -> datetime:
@@ -45,9 +43,9 @@ class Instance:
         # Without a master key it is there too, and refuses each use with `vault_locked`.
         self.sealer = Sealer(settings.vault_keys)
         self.provider = None if settings.oidc is None else _provider(settings.oidc)
-        self._rings: dict[str, tuple[float, Keyring]] = {}
-        self._log_signers: dict[str, tuple[float, list[LogSigner]]] = {}
-        self._ring_lock = threading.Lock()
+        self.keyrings: Remembered[Keyring] = Remembered(self._read_keyring)
+        # The keys that sign for the log; none without the secret.
+        self.log_signers: Remembered[list[LogSigner]] = Remembered(self._read_log_signers)
 
     def departement(self, code: str) -> "Departement":
         """Return a département of this instance, or raise `UnknownDepartement`."""
@@ -58,42 +56,24 @@ class Instance:
         return Moment(self.clock(), self.departement(code).zone)
 
     def keyring(self, code: str) -> Keyring:
-        """Return the département's public keys, read again every ten seconds."""
-        with self._ring_lock:
-            ring = self.known_keyring(code)
-            if ring is None:
-                with self.database.begin(code, read_only=True) as session:
-                    ring = keyring(session, code, self.settings.key_secret)
-                self._rings[code] = time.monotonic(), ring
-            return ring
-
-    def known_keyring(self, code: str) -> Keyring | None:
-        """Return it from memory, or None if it is to be read: for who may not wait for a database."""
-        read_at, ring = self._rings.get(code, (0.0, None))
-        return ring if time.monotonic() - read_at <= KEYRING_SECONDS else None
+        """Return the département's public keys; waits for the database every ten seconds."""
+        return self.keyrings.get(code)
 
     def signer(self, code: str) -> Signer:
         """Return the département's private keys, unsealed; raises `NoKeys` or `KeysLocked`."""
         with self.database.begin(code, read_only=True) as session:
             return signer(session, code, self.settings.key_secret)
 
-    def log_signers(self, code: str) -> list[LogSigner]:
-        """Return the keys that sign for the log, read again every ten seconds; none without the secret."""
-        with self._ring_lock:
-            signers = self.known_log_signers(code)
-            if signers is None:
-                with self.database.begin(code, read_only=True) as session:
-                    try:
-                        signers = log_signers(session, self.settings.key_secret)
-                    except (NoLogKey, KeysLocked):
-                        signers = []
-                self._log_signers[code] = time.monotonic(), signers
-            return signers
+    def _read_keyring(self, code: str) -> Keyring:
+        with self.database.begin(code, read_only=True) as session:
+            return keyring(session, code, self.settings.key_secret)
 
-    def known_log_signers(self, code: str) -> list[LogSigner] | None:
-        """Return them from memory, or None if they are to be read: for who may not wait for a database."""
-        read_at, signers = self._log_signers.get(code, (0.0, None))
-        return signers if time.monotonic() - read_at <= KEYRING_SECONDS else None
+    def _read_log_signers(self, code: str) -> list[LogSigner]:
+        with self.database.begin(code, read_only=True) as session:
+            try:
+                return log_signers(session, self.settings.key_secret)
+            except (NoLogKey, KeysLocked):
+                return []
 
     def step(self, code: str) -> int:
         """Sequence one batch of what waits; return how many entries got their place."""

@@ -1,6 +1,7 @@
 """An application served over HTTP/1.1 until the process is told to stop."""
 
 import asyncio
+import errno
 import signal
 import socket
 from contextlib import AbstractContextManager, nullcontext
@@ -26,13 +27,27 @@ class PortTaken(Refusal):
     port: int
 
 
+@dataclass(eq=False)
+class CannotListen(Refusal):
+    """This machine has no such address, or keeps this port to itself; `why` is its own sentence."""
+
+    code = "cannot_listen"
+
+    address: str
+    port: int
+    why: str
+
+
 def listen(address: str, port: int) -> socket.socket:
-    """Return a socket that is this process's own from now on, or raise `PortTaken`."""
+    """Return a socket that is this process's own from now on, or raise `PortTaken` or `CannotListen`."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         return socket.create_server((address, port), family=family)
-    except OSError:
-        raise PortTaken(port) from None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(port) from None
+        why = (error.strerror or str(error)).partition(" (while")[0]
+        raise CannotListen(address, port, why) from None
 
 
 async def serve(app: ASGIApp, listening: socket.socket) -> None:

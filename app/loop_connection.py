@@ -1,9 +1,11 @@
 """A connection to PostgreSQL that an event loop listens to for a whole transaction."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from psycopg import AsyncConnection
+from psycopg import Error as PsycopgError
 from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 from psycopg.waiting import Ready, Wait
@@ -43,7 +45,10 @@ class LoopConnection(AsyncConnection[Any]):
             return result
         except asyncio.CancelledError:
             self._rest()
-            await self.cancel_safe(timeout=CANCEL_SECONDS)
+            with suppress(
+                PsycopgError
+            ):  # a server that cannot be asked to stop hears of the end
+                await self.cancel_safe(timeout=CANCEL_SECONDS)
             await self.close()  # the server undoes what was begun
             raise
         finally:

@@ -17,7 +17,13 @@ class OnePieceProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin on a connection."""
-        super().connection_made(OnePieceTransport(transport, self.loop))
+        self._in_one_piece = OnePieceTransport(transport, self.loop)
+        super().connection_made(self._in_one_piece)
+
+    def eof_received(self) -> None:
+        """Answer who has said all and still listens with what is written, before the loop closes."""
+        self._in_one_piece.send()
+        super().eof_received()
 
 
 class OnePieceTransport(asyncio.Transport):
@@ -35,22 +41,23 @@ class OnePieceTransport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send this, at the latest with the loop's next turn."""
         if not self._written:
-            self._loop.call_soon(self._send)
+            self._loop.call_soon(self.send)
         self._written.append(bytes(data))
         self._size += len(data)
         if self._size > LARGE:
-            self._send()
+            self.send()
 
-    def _send(self) -> None:
-        if self._written:
-            whole = b"".join(self._written)
-            self._written.clear()
-            self._size = 0
+    def send(self) -> None:
+        """Send now what was written; to who is gone already, nothing."""
+        whole = b"".join(self._written)
+        self._written.clear()
+        self._size = 0
+        if whole and not self._beneath.is_closing():
             self._beneath.write(whole)
 
     def close(self) -> None:
         """Close once everything is sent."""
-        self._send()
+        self.send()
         self._beneath.close()
 
     def abort(self) -> None:

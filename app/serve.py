@@ -63,8 +63,8 @@ def run(
     """Serve until SIGINT or SIGTERM; every scan that was acknowledged is committed.
 
     `jobs` runs beside, in a thread, until told to stop.
-    Raises `NoInstance`, `AlreadyServing`, `PortTaken`, and `KeysLocked` when the secret is not the one that
-    sealed the keys; calls `ready` once none of them can come any more.
+    Raises `NoInstance`, `AlreadyServing`, `PortTaken` or `CannotListen`, and `KeysLocked` when the secret is
+    not the one that sealed the keys; calls `ready` once none of them can come any more.
     """
     folder = instance.settings.data_dir
     tenants = instance.database.working_departements()

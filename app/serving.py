@@ -61,9 +61,7 @@ class Serving:
 
     async def signature(self, code: str, body: bytes) -> dict[str, str]:
         """Return the headers by which the log signs an answer; none where it has no key at hand."""
-        signers = self.instance.known_log_signers(code)
-        if signers is None:
-            signers = await asyncio.to_thread(self.instance.log_signers, code)
+        signers = await self.instance.log_signers.soon(code)
         return (
             signature_headers(body, signers[0], at=self.instance.clock()) if signers else {}
         )

@@ -41,7 +41,7 @@ def record(session: Session, entries: Sequence[Entry]) -> set[UUID]:
     """Write entries and queue them for the log; return the ids of those that lost their right.
 
     An entry whose right is already used is left out: the caller explains it with `holders`.
-    An undo without its spend is an IntegrityError.
+    An undo without its spend is an IntegrityError, and so is an id that another entry has.
     """
     if not entries:
         return set()
@@ -79,10 +79,7 @@ def must_record(session: Session, entries: Sequence[Entry]) -> None:
     """Write all of these entries, or raise `RightUsed` for the first that lost."""
     lost = record(session, entries)
     for late in entries:
-        if late.id in lost:
-            right = late.right
-            if right is None:
-                raise ValueError(f"an entry {late.id} exists already")
+        if late.id in lost and (right := late.right) is not None:
             holder = holders(session, [right])[right]
             raise RightUsed(right.uses, right.subject, holder.kind)
 
@@ -134,7 +131,7 @@ _TOLD = """
       SELECT id, act_id, kind, occurred_at, occurred_on, recorded_at, actor,
              debit_id, credit_id, amount_cents, uses, subject, turn, body, %(version)s, leaf_hash
       FROM told WHERE {due} ORDER BY subject, place
-      ON CONFLICT DO NOTHING
+      ON CONFLICT (uses, subject, turn) DO NOTHING
       RETURNING id),
     queued AS (
       INSERT INTO pending (entry_id) SELECT id FROM won)"""

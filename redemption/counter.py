@@ -139,9 +139,9 @@ def _same_again(
     scan = queue[place].scan
     first = first_seen[scan.id]
     verdict = verdicts[first]
-    if verdict is None or queue[first].scan != scan:
+    if verdict is None or _asked(queue[first].scan) != _asked(scan):
         return Verdict(scan.id, ACT_REUSED)
-    return verdict
+    return msgspec.structs.replace(verdict, replayed=True)
 
 
 def _unfit(
@@ -158,9 +158,13 @@ def _unfit(
     return CODES_LOCKED if said.refusal == CODES_LOCKED else None
 
 
+def _asked(scan: Scan) -> bytes:
+    """Return what makes two scans of one id the same: what a screen showed is told beside it."""
+    return f"{scan.token}|{scan.workshop}|{scan.at.isoformat()}".encode()
+
+
 def _attempt(p: Presented, said: Read, now: Moment, keyring: Keyring) -> Attempt:
-    scan = p.scan
-    request = f"{scan.token}|{scan.workshop}|{scan.at.isoformat()}".encode()
+    scan, request = p.scan, _asked(p.scan)
     # Both are worth money, so only a digest is kept.  A token holds a signature that nobody
     # guesses; a code is short, and so may be a number of a former operator: they need a key.
     if keyring.code_key is not None and said.token is None:

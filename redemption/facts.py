@@ -83,12 +83,12 @@ def facts(
     if unknown := where - known.sites.keys():
         asked = select(workshop.c.id, workshop.c.site).where(workshop.c.id.in_(unknown))
         known.sites.update(dict(session.execute(asked).all()))
-    pairs = {(here, tranche) for here in where & known.sites.keys() for tranche in tranches}
+    # Another flush may meet a new workshop while this one waits: it is judged without it, as it began.
+    sites = {here: known.sites[here] for here in where & known.sites.keys()}
+    pairs = {(here, tranche) for here in sites for tranche in tranches}
     if pairs - known.places.keys():
-        known.places.update(presented.places(session, where, tranches))
-    return Facts(
-        seen.passes, seen.by_code, known.orders, known.places, known.sites, seen.lapsed
-    )
+        known.places.update(presented.places(session, sites, tranches))
+    return Facts(seen.passes, seen.by_code, known.orders, known.places, sites, seen.lapsed)
 
 
 class _Seen(NamedTuple):

@@ -17,7 +17,9 @@ from app.works.doing import do_all
 from app.works.kinds import KINDS
 
 _address = click.option("--address", default="127.0.0.1", show_default=True)
-_port = click.option("--port", type=int, default=8000, show_default=True)
+_port = click.option(
+    "--port", type=click.IntRange(0, 65_535), default=8000, show_default=True
+)
 
 
 @click.command(

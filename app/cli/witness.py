@@ -95,7 +95,7 @@ def show(state: Path, form: str) -> None:
 
 @witness.command("serve", help=_("Répond aux journaux, jusqu'à Ctrl-C."))
 @click.option("--address", default="127.0.0.1", show_default=True)
-@click.option("--port", type=int, default=8100, show_default=True)
+@click.option("--port", type=click.IntRange(0, 65_535), default=8100, show_default=True)
 @_state
 @_key_file
 def serve(address: str, port: int, state: Path, key_file: Path) -> None:

@@ -150,7 +150,7 @@ def _receipt(log: _Log, entry: UUID) -> Response[str]:
         try:
             return _text(proof(session, entry))
         except NotPublishedYet:
-            signers = log.instance.log_signers(log.code)
+            signers = log.instance.log_signers.get(log.code)
             return _text(acceptance(session, entry, signers))
 
 

@@ -124,3 +124,21 @@ def test_what_is_cancelled_leaves_no_transaction_behind(lived, server):
         await asyncio.to_thread(server.run, f"BEGIN; {take}; COMMIT")
 
     lived(story)
+
+
+def test_one_whose_server_cannot_be_asked_to_stop_is_cancelled_all_the_same(
+    lived, monkeypatch
+):
+    async def unreachable(_self: LoopConnection, *, timeout: float) -> None:  # noqa: ASYNC109
+        raise psycopg.OperationalError(f"nobody answered in {timeout} seconds")
+
+    async def story(connection: Counting) -> None:
+        monkeypatch.setattr(Counting, "cancel_safe", unreachable)
+        slow = asyncio.ensure_future(connection.execute("SELECT pg_sleep(60)"))
+        await asyncio.sleep(0.05)
+        slow.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await slow
+        assert connection.closed
+
+    lived(story)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from app.listening import listen, serve
+from app.listening import CannotListen, PortTaken, listen, serve
 from app.one_piece import LARGE, OnePieceTransport
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
@@ -29,9 +29,13 @@ class Written(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.told: list[bytes | str] = []
+        self.closing = False
 
     def write(self, data: Any) -> None:
         self.told.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return self.closing
 
     def close(self) -> None:
         self.told.append("closed")
@@ -118,6 +122,38 @@ def test_a_client_that_reads_slowly_is_waited_for_and_gets_everything(conversati
     conversation(speak, hear)
 
 
+def test_a_client_that_says_it_has_said_all_is_answered(conversation):
+    async def speak(send: Send) -> None:
+        await started(send, length=8)
+        await send({"type": "http.response.body", "body": b"accepted"})
+
+    async def hear(client: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        for _client in range(50):
+            with socket.create_connection(client.getpeername()) as another:
+                another.setblocking(False)
+                another.send(REQUEST)
+                another.shutdown(socket.SHUT_WR)
+                heard = b""
+                while more := await loop.sock_recv(another, 65_536):
+                    heard += more
+            assert heard.endswith(b"accepted")
+
+    conversation(speak, hear)
+
+
+def test_to_a_client_that_is_gone_nothing_is_sent():
+    async def story() -> list[bytes | str]:
+        beneath = Written()
+        transport = OnePieceTransport(beneath, asyncio.get_running_loop())
+        transport.write(b"head")
+        beneath.closing = True
+        await asyncio.sleep(0)
+        return beneath.told
+
+    assert uvloop.run(story()) == []
+
+
 def test_what_was_written_is_sent_before_it_closes():
     async def story() -> list[bytes | str]:
         beneath = Written()
@@ -156,3 +192,13 @@ def test_what_is_large_does_not_wait_and_nothing_is_sent_twice():
         return beneath.told
 
     assert uvloop.run(story())[1:] == [b"next"]
+
+
+def test_a_port_that_is_taken_and_an_address_of_nobody_are_two_things():
+    with listen("127.0.0.1", 0) as first, pytest.raises(PortTaken):
+        listen("127.0.0.1", first.getsockname()[1])
+    for nobodys in ("203.0.113.1", "nobody.invalid"):
+        with pytest.raises(CannotListen) as no:
+            listen(nobodys, 8123)
+        assert (no.value.address, no.value.port) == (nobodys, 8123)
+        assert no.value.why

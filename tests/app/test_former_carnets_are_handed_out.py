@@ -5,7 +5,7 @@ import re
 import pytest
 from sqlalchemy import select
 
-from app import instance as instances
+from app import remembered
 from app.guessing import MOST
 from app.people.roles import Role
 from issuance import codes
@@ -43,7 +43,7 @@ def theirs(engine_house):
 
 @pytest.fixture
 def agent(house, theirs, monkeypatch):
-    monkeypatch.setattr(instances, "KEYRING_SECONDS", -1.0)  # read again each time
+    monkeypatch.setattr(remembered, "SECONDS", -1.0)  # read again each time
     return house.entered(house.person(Role.PRESCRIBER_AGENT))
 
 

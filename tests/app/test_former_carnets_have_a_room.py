@@ -142,7 +142,7 @@ def test_a_desk_hands_it_out_by_the_number_on_its_cover_and_a_site_takes_its_num
     assert "remis" in plain(given.text)
 
     site = house.entered(house.of(Role.MEDIATOR))
-    house.http.app.state.serving.instance._rings.clear()  # as ten seconds later
+    house.http.app.state.serving.instance.keyrings.forget()  # as ten seconds later
     page = f"/ateliers/{house.workshop}"
     assert "Sur un ancien pass, tapez son numéro" in plain(site.get(page).text)
     scan = {"csrf": site.csrf, "id": str(new_id()), "token": "77 150-000"}

@@ -136,7 +136,7 @@ def _costs(street: Street) -> dict[str, int]:
 
 def test_a_page_takes_as_many_statements_for_sixty_rows_as_for_two(street, monkeypatch):
     # However slow the machine is, keys are read once.
-    monkeypatch.setattr("app.instance.KEYRING_SECONDS", math.inf)
+    monkeypatch.setattr("app.remembered.SECONDS", math.inf)
     street.grow(FEW)
     browser = street.house.all_trades()
     browser.ask("GET", "/")  # the list of départements is read once, and the keys

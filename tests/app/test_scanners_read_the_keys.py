@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from litestar.testing import TestClient
 
-from app import instance as instances
+from app import remembered
 from app.database import Database, FilesPlace
 from app.registry import Departement
 from app.web import create_app
@@ -24,7 +24,7 @@ NOW = moment("2020-01-08")
 
 @pytest.fixture
 def http(database, tmp_path, monkeypatch):
-    monkeypatch.setattr(instances, "KEYRING_SECONDS", -1.0)  # read again each time
+    monkeypatch.setattr(remembered, "SECONDS", -1.0)  # read again each time
     with TestClient(create_app(an_instance(database, tmp_path))) as client:
         yield client
 

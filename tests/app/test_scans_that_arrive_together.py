@@ -214,6 +214,33 @@ def test_one_broken_request_does_not_spoil_the_others():
     assert run(story).sizes == [1, 5, 1, 2, 2, 1]
 
 
+def test_while_requests_are_judged_alone_others_begin_and_each_is_told_at_once():
+    """What broke them may be a lock that lasts: nobody waits for it but who asked for it."""
+
+    async def story(hand: AHand, counter: Gatherer) -> None:
+        hand.commits.clear()
+        first = asyncio.ensure_future(counter.submit(scans("first")))
+        await until(lambda: hand.sizes == [1])
+        sent = [
+            asyncio.ensure_future(counter.submit(scans(token)))
+            for token in ("a", "broken", "b")
+        ]
+        await until(lambda: hand.sizes == [1, 3, 1])
+        other = asyncio.ensure_future(counter.submit(scans("other")))
+        await until(lambda: hand.sizes == [1, 3, 1, 1])
+        hand.go_on.clear()  # the broken one will wait, alone
+        hand.commits.set()
+        assert told(await sent[0]) == ["a"]
+        await asyncio.gather(first, other)
+        assert [answer.done() for answer in sent] == [True, False, False]
+        hand.go_on.set()
+        assert told(await sent[2]) == ["b"]
+        with pytest.raises(BreaksTheTransaction):
+            await sent[1]
+
+    assert run(story, at_once=3).sizes == [1, 3, 1, 1, 1, 1]
+
+
 def test_a_request_that_is_broken_alone_is_judged_only_once():
     async def story(_hand: AHand, counter: Gatherer) -> None:
         with pytest.raises(BreaksTheTransaction):

@@ -13,7 +13,7 @@ from ledger import gates
 from ledger.identifiers import new_id
 from redemption import presented
 from redemption.counter import Presented, redeem
-from redemption.facts import Standing
+from redemption.facts import Standing, facts
 from redemption.mednum import clean
 from redemption.sites import (
     Accredit,
@@ -22,6 +22,7 @@ from redemption.sites import (
     end_accreditation,
     save_site,
 )
+from redemption.workshops import OpenWorkshop, open_workshop
 from tests.builders import (
     CALENDAR,
     MANAGER,
@@ -186,3 +187,31 @@ def test_what_is_remembered_does_not_grow_without_end(counter, monkeypatch):
         with counter.database.begin("23") as session:
             generation = gates.generation(session)
         assert len(counter.standing.at(generation).places) <= 3
+
+
+def test_a_workshop_that_another_flush_meets_meanwhile_is_as_unknown_as_it_was(
+    counter, monkeypatch
+):
+    """Two flushes share what is remembered, and one goes on while the other waits for its answer."""
+    new, [first, second] = new_id(), counter.serials[:2]
+    real, meanwhile = presented.places, []
+
+    def answered(session, workshops, tranches):
+        found = real(session, workshops, tranches)
+        if not meanwhile:
+            opens = OpenWorkshop(new, "lieu-1", date(2020, 2, 3))
+            meanwhile.append(open_workshop(session, opens, device=MANAGER, now=AT))
+            facts(session, counter.standing, serials=[second], codes=[], workshops=[new])
+        return found
+
+    monkeypatch.setattr(presented, "places", answered)
+    queue = [
+        Presented(scan_of(counter.world.token(serial), workshop, AT), MANAGER)
+        for serial, workshop in ((first, new), (second, counter.here))
+    ]
+    with counter.database.begin("23") as session:
+        verdicts = redeem(
+            session, queue, now=AT, keyring=counter.world.ring, standing=counter.standing
+        )
+    assert [v.verdict for v in verdicts] == ["workshop_unknown", "accepted"]
+    assert counter.scan(new, first) == "accepted"

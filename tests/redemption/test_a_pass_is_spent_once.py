@@ -5,11 +5,15 @@ from collections import Counter
 
 import msgspec
 import pytest
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 
 from app.database import FilesPlace
 from ledger import queries
 from ledger.identifiers import new_id
+from ledger.models import attempt, entry
 from redemption.counter import Presented, Scan, redeem
+from redemption.models import kept_scan
 from redemption.undoing import Undo, undo
 from tests.builders import (
     MANAGER,
@@ -102,14 +106,46 @@ def test_a_queue_sent_again_gets_the_same_answers(opened):
         assert all(v.replayed for v in again)
 
 
-def test_the_same_scan_twice_in_one_queue_is_one_scan(opened):
+@pytest.mark.parametrize("shown", [None, "en attente"])
+def test_the_same_scan_twice_in_one_queue_is_one_scan(opened, shown):
+    """A phone that hears nothing sends it again with what its screen shows since: both may be gathered."""
     database, world, serials, workshop = opened
     scan = scan_of(world.token(serials[0]), workshop, AT)
+    again = msgspec.structs.replace(scan, shown=shown)
+    queue = [Presented(scan, MANAGER), Presented(again, MANAGER)]
     with database.begin("23") as session:
-        first, second = redeem(
-            session, [Presented(scan, MANAGER)] * 2, now=AT, keyring=world.ring
-        )
-    assert first.verdict == second.verdict == "accepted"
+        first, second = redeem(session, queue, now=AT, keyring=world.ring)
+        [later] = redeem(session, queue[1:], now=AT, keyring=world.ring)
+    assert (first.verdict, first.replayed) == ("accepted", False)
+    assert second == later == msgspec.structs.replace(first, replayed=True)
+
+
+def test_a_scan_named_as_an_entry_of_another_act_writes_nothing(database):
+    """The ids of an act's further entries are derived: only who means harm names a scan so."""
+    with database.begin("23") as session:
+        world = a_world(session, regularise=True)
+        serials = an_order(session, world)
+        given(session, *serials[:5])
+        workshop = a_workshop(session)
+        derived = entry.c.id != entry.c.act_id
+        taken = session.scalars(select(entry.c.id).where(derived).limit(1)).one()
+    for serial in (serials[0], serials[7]):  # to be spent, and to be kept
+        scan = Scan(taken, world.token(serial), workshop, AT.at)
+        before = everything(database)
+        with pytest.raises(IntegrityError), database.begin("23") as session:
+            redeem(session, [Presented(scan, MANAGER)], now=AT, keyring=world.ring)
+        assert everything(database) == before
+        with database.begin("23") as session:
+            [verdict] = scanned(session, world, workshop, serial)
+        assert verdict.verdict in {"accepted", "kept"}
+
+
+def everything(database):
+    with database.begin("23", read_only=True) as session:
+        return [
+            session.scalar(select(func.count()).select_from(table))
+            for table in (attempt, entry, kept_scan)
+        ]
 
 
 def test_an_id_used_for_another_pass_is_refused_and_the_first_answer_stays(opened):
