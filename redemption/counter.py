@@ -120,7 +120,8 @@ def redeem(
     fit = list(first_seen.values())
     batch = [(queue[n], said[n]) for n in fit]
     judged = _judged(session, batch, known, now, keyring)
-    if _given_meanwhile(session, judged):
+    # A second round may find more that waits, which nobody keeps from being handed out yet.
+    while _given_meanwhile(session, judged):
         judged = _judged(session, batch, look(), now, keyring)
     for place, verdict in zip(fit, _settled(session, judged), strict=True):
         verdicts[place] = verdict

@@ -6,11 +6,13 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
+from issuance.orders import ActivateOrder, activate_order
 from ledger import queries
 from ledger.identifiers import new_id
 from ledger.models import entry
 from redemption.blocking import BlockStock, InStock, block_stock, in_stock
 from redemption.counter import Presented, redeem
+from redemption.facts import facts
 from redemption.models import kept_scan
 from redemption.reconciliation import reconcile
 from redemption.sites import Accredit, accredit
@@ -204,6 +206,32 @@ def test_a_scan_and_the_hand_out_that_it_waits_for_never_miss_each_other(waiting
         run_together(scans, gives)
     with database.begin("23") as session:
         assert len(uses(session)) == 60
+        assert waiting_in(session) == 0
+
+
+def test_what_is_found_to_wait_at_a_second_look_is_looked_at_again(waiting, monkeypatch):
+    """While a scan looks again, an order beside it becomes active, then its pass is handed out too."""
+    database, world, serials = waiting
+    with database.begin("23") as session:
+        [later, *_] = an_order(session, world, 1, active=False)
+        workshop = a_workshop(session)
+    looked = 0
+
+    def looking(session, *asked, **how):
+        nonlocal looked
+        looked += 1
+        if looked == 2:
+            activates = ActivateOrder(new_id(), 2, "ENG-2020-2")
+            done(activate_order(session, activates, by="test", now=LATER))
+        found = facts(session, *asked, **how)
+        if looked < 3:
+            done(given(session, [serials[0], later][looked - 1], now=LATER))
+        return found
+
+    monkeypatch.setattr("redemption.counter.facts", looking)
+    with database.begin("23") as session:
+        found = scanned(session, world, workshop, serials[0], later, now=LATER)
+        assert [v.verdict for v in found] == ["accepted", "accepted"]
         assert waiting_in(session) == 0
 
 
