@@ -1,6 +1,7 @@
 """Rows as files that spreadsheets open."""
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -31,6 +32,10 @@ def csv_lines(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[
         yield written.pop()
 
 
+# At the beginning of a text; and where a spreadsheet cuts it into cells, whose separator is a
+# semicolon in France.
+_FORMULA = re.compile(r"^(?=[=+\-@\t\r](?![0-9]+$))|(?<=[;\t\r\n])(?=\s*[=+\-@])")
+
+
 def _guarded(text: str) -> str:
-    risky = text[:1] in {"=", "+", "-", "@", "\t", "\r"} and not text[1:].isdigit()
-    return f"'{text}" if risky else text
+    return _FORMULA.sub("'", text)

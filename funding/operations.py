@@ -1,5 +1,6 @@
 """Calls for projects, the funders' conventions, programmes: what a tranche stands on."""
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
@@ -31,6 +32,19 @@ class CodeTaken(Refusal):
 
     what: str
     name: str
+
+
+@dataclass(eq=False)
+class CodeUnusable(Refusal):
+    """The code is empty, or has a sign that separates codes elsewhere."""
+
+    code = "code_unusable"
+
+    name: str
+
+
+# Where several conventions are written together: in a segment, in `--share CODE=WEIGHT`, on a line.
+UNUSABLE = re.compile(r"[,=\x00-\x1f\x7f]")
 
 
 @dataclass(eq=False)
@@ -139,13 +153,18 @@ def open_call(session: Session, request: OpenCall, *, by: str, now: Moment) -> A
 def sign_convention(
     session: Session, request: SignConvention, *, by: str, now: Moment
 ) -> Answer:
-    """Record a funder's agreement, once; refused with `code_taken`, `not_found`, `days_out_of_order`."""
+    """Record a funder's agreement, once.
+
+    Refused with `code_taken`, `code_unusable`, `not_found`, `days_out_of_order`.
+    """
     act = Act(request.id, "sign_convention", by, now)
 
     def done() -> None:
         gates.alone(session)
         exist(session, call.c.code, request.call)
         be_free(session, convention.c.code, request.code)
+        if UNUSABLE.search(request.code) or not request.code.strip():
+            raise CodeUnusable(request.code)
         in_order(request.opens_on, request.closes_on)
         be_amount("cap", request.cap_cents)
         facts = msgspec.to_builtins(request)

@@ -105,6 +105,12 @@ def keys_put_back(text: str) -> str:
     return text if any("0" <= sign <= "9" for sign in text) else text.translate(_KEYS)
 
 
+def plain_number(text: str) -> int | None:
+    """Return the number of a carnet that a text is, and nothing besides but what is forgiven; None for others."""
+    found = _NUMBER.fullmatch(text.strip())
+    return None if found is None else int("".join(found[1].split()))
+
+
 def _as_it_stands(departement: str, text: str) -> Typed | None:
     try:
         token = tokens.from_text(text)
@@ -112,8 +118,8 @@ def _as_it_stands(departement: str, text: str) -> Typed | None:
         pass
     else:
         return Typed(secret=f"{int.from_bytes(token, 'big'):0{tokens.DIGITS}d}")
-    if (number := _NUMBER.fullmatch(text)) is not None:
-        return Typed(carnet=int("".join(number[1].split())))
+    if (number := plain_number(text)) is not None:
+        return Typed(carnet=number)
     dashed = "".join(text.translate(_DASHES).split())
     try:
         named = Serial.parse(dashed if dashed.count("-") > 1 else f"{dashed}-0")

@@ -9,6 +9,8 @@ from sqlalchemy.orm import Session
 
 from ledger.models import account
 
+ASKED = 10_000  # at once: a driver takes 65,535 parameters at most
+
 
 def account_name(kind: str, book: str, party: str | None = None) -> str:
     """Return the full name: `due/1/42` is what tranche 1 owes to site 42."""
@@ -26,9 +28,11 @@ def open_accounts(
 ) -> Sequence[str]:
     """Make the accounts (kind, book, party) that do not exist yet; return their full names."""
     wanted = {account_name(*parts): parts for parts in names}
-    existing = set(
-        session.scalars(select(account.c.name).where(account.c.name.in_(wanted)))
-    )
+    named = list(wanted)
+    existing: set[str] = set()
+    for first in range(0, len(named), ASKED):
+        some = account.c.name.in_(named[first : first + ASKED])
+        existing |= set(session.scalars(select(account.c.name).where(some)))
     fresh = [
         {"id": account_id(name), "name": name, "kind": kind, "book": book, "party": party}
         for name, (kind, book, party) in sorted(wanted.items())

@@ -1,7 +1,7 @@
 """Importing the national list of sites: each row on its own, or all of them or none."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal, NamedTuple
 
@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from ledger.moments import Moment
 from ledger.refusal import Refusal
-from redemption.mednum import Cleaned, Correction, clean, read
-from redemption.sites import save_site
+from redemption.mednum import Cleaned, Correction, SiteFacts, clean, read
+from redemption.sites import known_siret, save_site
 
 MADE_UP_DATES = {"date_missing", "date_unreadable", "date_future"}
 
@@ -87,12 +87,24 @@ def refused_lines(rows: Sequence[JudgedRow]) -> tuple[int, ...]:
 
 def keep(session: Session, row: JudgedRow, *, by: str, now: Moment) -> RowReport:
     """Keep the site of a row, unless it was refused, and report on it."""
-    cleaned = row.cleaned
-    if cleaned.site is None:
+    if row.cleaned.site is None:
         return leave(row)
-    made_up = any(c.code in MADE_UP_DATES for c in cleaned.corrections)
-    kept = save_site(session, cleaned.site, dated=not made_up, by=by, now=now)
+    row, site = _with_the_siret_we_know(session, row, row.cleaned.site)
+    made_up = any(c.code in MADE_UP_DATES for c in row.cleaned.corrections)
+    kept = save_site(session, site, dated=not made_up, by=by, now=now)
     return _report(row, kept)
+
+
+def _with_the_siret_we_know(
+    session: Session, row: JudgedRow, told: SiteFacts
+) -> tuple[JudgedRow, SiteFacts]:
+    """Return a row with the SIRET of its site, where the list has lost it: money may be owed under it."""
+    if told.siret is not None or (known := known_siret(session, told.id)) is None:
+        return row, told
+    mended = Correction("pivot", "siret_kept", told.pivot or "", known)
+    corrections = (*row.cleaned.corrections, mended)
+    site = replace(told, pivot=known)
+    return row._replace(cleaned=Cleaned("corrected", "corrected", corrections, site)), site
 
 
 def leave(row: JudgedRow) -> RowReport:

@@ -73,6 +73,8 @@ def lapse(session: Session, request: Lapse, *, by: str, now: Moment) -> Answer:
     act = Act(request.id, "lapse", by, now)
 
     def done() -> None:
+        # Whoever amends the calendar meanwhile comes before, or after what lapsed by the old one.
+        gates.hold(session, [gates.REFERENCE])
         order = order_row(session, request.order)
         present_by = calendar_in_force(session, order.tranche).present_by
         if now.day <= present_by:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
@@ -130,6 +130,11 @@ def _same(kept: "Row[*tuple[Any, ...]]", details: str, *, dated: bool) -> bool:
     if not dated:
         before.pop("date_maj"), after.pop("date_maj")
     return bool(before == after)
+
+
+def known_siret(session: Session, national_id: str) -> str | None:
+    """Return the SIRET of a site that we know, or None."""
+    return session.scalar(select(site.c.siret).where(site.c.national_id == national_id))
 
 
 def departement_of(facts: SiteFacts) -> str:
@@ -276,7 +281,8 @@ def end_accreditation(
         number, *_ = site_row(session, request.site)
         last = _last(session, number, request.programme)
         holds = last is not None and (
-            last.valid_from - timedelta(days=1) <= request.last_day <= last.valid_until
+            (last.valid_from - request.last_day).days <= 1
+            and request.last_day <= last.valid_until
         )
         if last is None or not holds:
             raise NotAccredited(request.site)

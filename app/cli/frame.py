@@ -1,6 +1,7 @@
 """What every command shares: where the data is, which département, how an answer is printed."""
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -42,6 +43,12 @@ class WhichDepartement(Refusal):
     known: tuple[str, ...]
 
 
+# A year of two figures would be one of the first century.
+FRENCH_DAY = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})")
+MOST_FIGURES = 15  # of an amount in euros: more are in no book
+FIGURES_MAX = 18  # of a number that a database counts with; more is a slip of the keyboard
+
+
 class Day(click.ParamType[date]):
     """A date typed as 2020-12-31 or 31/12/2020."""
 
@@ -58,9 +65,8 @@ class Day(click.ParamType[date]):
             return value
         text = str(value).strip()
         try:
-            if "/" in text:
-                day, month, year = text.split("/")
-                return date(int(year), int(month), int(day))
+            if written := FRENCH_DAY.fullmatch(text):
+                return date(int(written[3]), int(written[2]), int(written[1]))
             return date.fromisoformat(text)
         except ValueError:
             self.fail(
@@ -71,6 +77,21 @@ class Day(click.ParamType[date]):
 
 
 DAY = Day()
+
+
+class Number(click.types.IntParamType):
+    """A whole number that a database counts with."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """Read it, unless it is longer than any number here."""
+        if len(str(value)) > FIGURES_MAX:
+            self.fail(_("« {value} » a trop de chiffres.", value=value), param, ctx)
+        return super().convert(value, param, ctx)
+
+
+NUMBER = Number()
 
 
 class Euros(click.ParamType[int]):
@@ -89,7 +110,12 @@ class Euros(click.ParamType[int]):
             return value
         text = "".join(str(value).split()).replace("€", "").replace(",", ".")
         whole, _dot, cents = text.partition(".")
-        if not whole.isdecimal() or not (cents or "0").isdecimal() or len(cents) > 2:
+        if (
+            len(whole) > MOST_FIGURES
+            or not whole.isdecimal()
+            or not (cents or "0").isdecimal()
+            or len(cents) > 2
+        ):
             self.fail(
                 _("« {value} » n'est pas un montant en euros.", value=value), param, ctx
             )

@@ -9,6 +9,7 @@ from app.cli.frame import (
     BY,
     DAY,
     EUROS,
+    NUMBER,
     Place,
     _,
     as_json,
@@ -207,11 +208,15 @@ def _calendar(options: dict[str, Any]) -> Calendar:
 
 
 def _weights(shares: tuple[str, ...]) -> dict[str, int]:
-    weights = {}
+    weights: dict[str, int] = {}
     for text in shares:
         code, _equals, weight = text.partition("=")
         if not code or not weight.isdecimal():
             raise click.BadParameter(_("écrivez CONVENTION=POIDS, par exemple FSE=60"))
+        if code in weights:
+            raise click.BadParameter(
+                _("{code} est écrit deux fois : une part pour chaque convention", code=code)
+            )
         weights[code] = int(weight)
     return weights
 
@@ -228,7 +233,7 @@ _SHARES = click.option(
 @tranche.command("open", help=_("Ouvre une tranche."))
 @click.argument("code")
 @click.option(
-    "--number", type=int, required=True, help=_("Son numéro, imprimé sur les pass.")
+    "--number", type=NUMBER, required=True, help=_("Son numéro, imprimé sur les pass.")
 )
 @click.option("--programme", "programme_code", required=True)
 @click.option("--call", "call_code", required=True)
@@ -236,7 +241,7 @@ _SHARES = click.option(
 @_SHARES
 @_with_calendar
 @click.option("--face-value", type=EUROS, default="10", show_default=True)
-@click.option("--carnet-size", type=int, default=5, show_default=True)
+@click.option("--carnet-size", type=NUMBER, default=5, show_default=True)
 @click.option(
     "--regularise", is_flag=True, help=_("Garde les pass scannés avant leur remise.")
 )
@@ -246,19 +251,19 @@ _SHARES = click.option(
 @click.option("--public", "publics", multiple=True, help=_("Public visé."))
 @click.option(
     "--late-days",
-    type=int,
+    type=NUMBER,
     default=HandOutRules().late_days,
     show_default=True,
     help=_("Jours pendant lesquels une remise peut encore être notée."),
 )
 @click.option(
     "--limit-per-person",
-    type=int,
+    type=NUMBER,
     help=_("Pass qu'une même personne peut recevoir, tous guichets confondus."),
 )
 @click.option(
     "--pic-share",
-    type=int,
+    type=NUMBER,
     help=_("Part des pass à remettre aux publics PIC, en pour cent (50)."),
 )
 @click.option(

@@ -6,6 +6,7 @@ import click
 
 from app.cli.frame import (
     BY,
+    NUMBER,
     Place,
     _,
     as_json,
@@ -67,7 +68,7 @@ def list_keys(place: Place, form: str) -> None:
     "revoke",
     help=_("Révoque une clé de pass : ses QR codes ne sont plus acceptés, pour toujours."),
 )
-@click.argument("key_id", type=int)
+@click.argument("key_id", type=NUMBER)
 @click.option(
     "--why", type=click.Choice(get_args(Why)), required=True,
     help=_("Tombée dans d'autres mains, ou peut-être."),
@@ -95,7 +96,7 @@ def revoke(place: Place, key_id: int, why: Why) -> None:
     "touched",
     help=_("Liste les commandes qu'une clé a signées, et où sont leurs pass."),
 )
-@click.argument("key_id", type=int)
+@click.argument("key_id", type=NUMBER)
 @click.option("--each", is_flag=True, help=_("Une ligne de CSV par pass."))
 @as_table
 @with_place

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import click
 
-from app.cli.frame import BY, Place, _, as_json, conclude, print_rows, with_place
+from app.cli.frame import BY, NUMBER, Place, _, as_json, conclude, print_rows, with_place
 from app.proofs.mark import Mark
 from app.proofs.publisher import MarkUnreadable, Publisher
 from ledger.identifiers import new_id
@@ -69,7 +69,7 @@ def new(place: Place, name: str | None, lost: bool) -> None:
 
 
 @key.command("end", help=_("Met fin à une clé : elle ne signe plus."))
-@click.argument("rank", type=int)
+@click.argument("rank", type=NUMBER)
 @click.option(
     "--why", type=click.Choice(get_args(Why)), default="replaced", show_default=True,
     help=_("Remplacée, perdue, ou tombée dans d'autres mains."),

@@ -10,7 +10,7 @@ import click
 
 from app.audit import audit_departement
 from app.cli.carnets import carnet_of
-from app.cli.frame import BY, DAY, MESSAGES, Place, _, conclude, with_place
+from app.cli.frame import BY, DAY, MESSAGES, NUMBER, Place, _, conclude, with_place
 from app.cli.network import MANAGER
 from app.reconciliations import printed
 from ledger.identifiers import new_id
@@ -184,7 +184,7 @@ def void_misprints_(place: Place, first: str, last: str, yes: bool) -> None:
 @click.command(
     "lapse", help=_("Périme ce qui reste d'une commande, après le délai de présentation.")
 )
-@click.argument("order", type=int)
+@click.argument("order", type=NUMBER)
 @click.option("--stage", type=click.Choice(["stock", "circulating"]), required=True)
 @with_place
 def lapse_(place: Place, order: int, stage: Any) -> None:
@@ -210,7 +210,7 @@ def lapse_(place: Place, order: int, stage: Any) -> None:
 )
 @click.option(
     "--log-size",
-    type=int,
+    type=NUMBER,
     help=_("Ce que le journal savait à cette taille, en nombre d'écritures."),
 )
 @click.option(

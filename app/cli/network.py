@@ -3,6 +3,7 @@
 import json
 import sys
 from collections import Counter
+from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -73,14 +74,26 @@ def import_(
             _("Impossible de lire {file} : {why}.", file=file, why=no.strerror), err=True
         )
         sys.exit(1)
-    with place.begin() as session:
-        exist(session, programme.c.code, programme_code)
-        rows = import_sites(
-            session, data, all_or_nothing=all_or_nothing, by=BY, now=place.now
-        )
-    if report is not None:
-        lines = [json.dumps(_reported(row), ensure_ascii=False) for row in rows]
-        report.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    with ExitStack() as opened:
+        try:
+            told = None
+            if report is not None:
+                told = opened.enter_context(report.open("w", encoding="utf-8"))
+        except OSError as no:
+            click.echo(
+                _("Impossible d'écrire {file} : {why}.", file=report, why=no.strerror),
+                err=True,
+            )
+            sys.exit(1)
+        with place.begin() as session:
+            exist(session, programme.c.code, programme_code)
+            rows = import_sites(
+                session, data, all_or_nothing=all_or_nothing, by=BY, now=place.now
+            )
+        if told is not None:
+            told.writelines(
+                f"{json.dumps(_reported(row), ensure_ascii=False)}\n" for row in rows
+            )
     counts = Counter(row.verdict for row in rows)
     click.echo(_("{count} lignes lues.", count=len(rows)))
     for verdict in ("accepted", "corrected", "candidate", "refused"):

@@ -7,7 +7,18 @@ import click
 from msgspec.structs import astuple
 
 from app.cli.carnets import carnet_of
-from app.cli.frame import BY, DAY, Place, _, as_json, conclude, must, print_rows, with_place
+from app.cli.frame import (
+    BY,
+    DAY,
+    NUMBER,
+    Place,
+    _,
+    as_json,
+    conclude,
+    must,
+    print_rows,
+    with_place,
+)
 from app.cli.taking_over import list_covers, take_over_
 from app.mail.desks import tell_active, tell_delivered
 from issuance import queries
@@ -56,7 +67,7 @@ def order() -> None:
 
 @order.command("place", help=_("Commande et fabrique des carnets d'une tranche."))
 @click.argument("tranche")
-@click.option("--carnets", type=int, required=True, help=_("Combien de carnets."))
+@click.option("--carnets", type=NUMBER, required=True, help=_("Combien de carnets."))
 @click.option(
     "--specimen", is_flag=True, help=_("Sans valeur, pour former et pour l'épreuve.")
 )
@@ -73,7 +84,7 @@ def place_order_(place: Place, tranche: str, carnets: int, specimen: bool) -> No
 
 
 @order.command("make", help=_("Reprend la fabrication d'une commande interrompue."))
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @with_place
 def make_order(place: Place, number: int) -> None:
     """Make what is missing of an order; what is made already is left as it is."""
@@ -107,7 +118,7 @@ def _make(place: Place, number: int) -> None:
         "Enregistre le numéro d'engagement, ou de mandat : les pass deviennent valables."
     ),
 )
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @click.option("--commitment", help=_("Le numéro d'engagement."))
 @click.option("--mandat", help=_("Le numéro de mandat, pour une tranche payée d'avance."))
 @with_place
@@ -135,7 +146,7 @@ def _tell_told(told: int) -> None:
 @order.command(
     "cancel", help=_("Annule ce qui n'est pas encore fabriqué : son argent est rendu.")
 )
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @with_place
 def cancel(place: Place, number: int) -> None:
     """Cancel what is not made of an order."""
@@ -171,7 +182,7 @@ def list_orders(place: Place, form: str) -> None:
 @order.command(
     "prints", help=_("Liste les lots d'impression d'une commande, et leur modèle.")
 )
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @as_json
 @with_place
 def list_prints(place: Place, number: int, form: str) -> None:

@@ -7,7 +7,7 @@ import click
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.cli.frame import BY, Place, _, as_json, conclude, print_rows, with_place
+from app.cli.frame import BY, NUMBER, Place, _, as_json, conclude, print_rows, with_place
 from app.mail.invitations import last_whole_day, letterhead, mail_code
 from app.mail.letters import code_letter
 from app.people.memberships import (
@@ -34,7 +34,7 @@ def people() -> None:
 @click.argument("name")
 @click.option("--role", type=click.Choice([r.value for r in Role]), required=True)
 @click.option("--desk", help=_("Le guichet, pour un prescripteur."))
-@click.option("--site", type=int, help=_("Le numéro du lieu, pour un médiateur."))
+@click.option("--site", type=NUMBER, help=_("Le numéro du lieu, pour un médiateur."))
 @click.option("--programme", help=_("Le programme, s'il n'y en a qu'un."))
 @with_place
 def invite_(

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import click
 
-from app.cli.frame import BY, Place, _, conclude, with_place
+from app.cli.frame import BY, NUMBER, Place, _, conclude, with_place
 from app.printing import templates
 from app.printing.batch import MANIFEST
 from app.printing.content import read_logos
@@ -43,15 +43,15 @@ def with_look(command: Callable[..., R]) -> Callable[..., R]:
     "print",
     help=_("Imprime les carnets d'une commande : ces fichiers valent de l'argent."),
 )
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
     help=_("Le dossier du lot : vide, ou celui d'un lot interrompu."),
 )
-@click.option("--first", type=int, help=_("Premier carnet ; le premier de la commande."))
-@click.option("--count", type=int, help=_("Combien de carnets ; tous."))
+@click.option("--first", type=NUMBER, help=_("Premier carnet ; le premier de la commande."))
+@click.option("--count", type=NUMBER, help=_("Combien de carnets ; tous."))
 @click.option(
     "--kind",
     type=click.Choice(["pdf", "shop", "phone"]),

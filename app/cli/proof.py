@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from app.cli.frame import BY, Place, _, conclude, with_place
+from app.cli.frame import BY, NUMBER, Place, _, conclude, with_place
 from app.cli.printing import with_look
 from app.durable import private_file
 from app.printing import templates
@@ -30,7 +30,7 @@ _kind = click.option(
 @click.command(
     "proof", help=_("Compose l'épreuve d'une commande : un carnet sans valeur, à regarder.")
 )
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -60,7 +60,7 @@ def proof(place: Place, number: int, out: Path, **look: Any) -> None:
 
 
 @click.command("approve", help=_("Approuve l'épreuve d'une commande : bon à tirer."))
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @click.option(
     "--proof",
     "file",

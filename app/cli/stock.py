@@ -10,6 +10,7 @@ from app.carnet_lists import read_carnets
 from app.cli.frame import (
     BY,
     DAY,
+    NUMBER,
     Place,
     _,
     as_json,
@@ -89,7 +90,7 @@ def send_(place: Place, carnets: str, source: str | None, target: str | None) ->
 
 
 @transfer.command("receive", help=_("Enregistre ce qui est arrivé d'un transfert."))
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @click.option(
     "--carnets", help=_("Ce qui est arrivé ; sans rien : tout ce qui est en chemin.")
 )

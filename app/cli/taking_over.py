@@ -7,7 +7,17 @@ from pathlib import Path
 import click
 from sqlalchemy.orm import Session
 
-from app.cli.frame import BY, MESSAGES, Place, _, as_table, must, print_rows, with_place
+from app.cli.frame import (
+    BY,
+    MESSAGES,
+    NUMBER,
+    Place,
+    _,
+    as_table,
+    must,
+    print_rows,
+    with_place,
+)
 from issuance.foreign_carnets import of_order
 from issuance.foreign_lists import Fault, ForeignList, judged, lots
 from issuance.orders import order_row
@@ -111,7 +121,7 @@ def _print_orders(session: Session, span: Sequence[int]) -> None:
 @click.command(
     "covers", help=_("Liste les carnets repris d'une commande, et leur numéro d'origine.")
 )
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @as_table
 @with_place
 def list_covers(place: Place, number: int, form: str) -> None:

@@ -3,7 +3,6 @@
 A carnet taken over from a former operator is named by what stands on its own cover.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,10 +12,8 @@ from sqlalchemy.orm import Session
 from issuance.foreign_carnets import ForeignCarnet, named
 from issuance.models import carnet
 from issuance.serials import MalformedSerial, Serial
+from issuance.typed import plain_number
 from ledger.refusal import Refusal
-
-# Ten digits at most, of those that a database counts in.
-NUMBER = re.compile(r"[0-9]{1,10}")
 
 
 @dataclass(eq=False)
@@ -32,11 +29,11 @@ def carnet_typed(departement: str, typed: str) -> int | None:
     """Return the number of the carnet of this département that was typed, or None.
 
     A number with dashes says of which département it is: `23-000001` as on a cover, `23-000001-4`
-    as on a pass.  Another département's names none of ours, whatever its digits are.
+    as on a pass.  Another département's names none of ours, whatever its digits are.  What holds more
+    than one number names none: two carnets typed at once must never be a third.
     """
     if "-" not in typed:
-        digits = "".join(c for c in typed if c.isdigit())
-        return int(digits) if NUMBER.fullmatch(digits) else None
+        return plain_number(typed)
     printed = "".join(typed.split())
     try:
         serial = Serial.parse(printed if printed.count("-") > 1 else f"{printed}-0")

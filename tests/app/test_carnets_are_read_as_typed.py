@@ -3,7 +3,7 @@
 import pytest
 
 from app.carnet_lists import CarnetsUnreadable, read_carnets
-from app.pages.carnet_numbers import SeveralCarnets
+from app.pages.carnet_numbers import SeveralCarnets, carnet_named
 from issuance.foreign_carnets import named
 from tests.builders import a_foreign_list, a_world, an_order, done, taken_over
 
@@ -25,6 +25,25 @@ from tests.builders import a_foreign_list, a_world, an_order, done, taken_over
 )
 def test_each_way_of_writing_is_read(session, typed, ranges):
     assert read_carnets(session, "23", typed) == ranges
+
+
+@pytest.mark.parametrize(
+    ("typed", "number"),
+    [
+        ("4217", 4217),
+        (" 004 217 ", 4217),
+        ("n° 4217", 4217),
+        ("Carnet 4217", 4217),
+        ("1, 2", None),
+        ("12 et 13", None),
+        ("4217 (5 pass)", None),
+        ("2/3", None),
+        ("aptic C4", None),
+        ("", None),
+    ],
+)
+def test_one_carnet_is_what_was_typed_or_none(session, typed, number):
+    assert carnet_named(session, "23", typed) == number
 
 
 @pytest.mark.parametrize(

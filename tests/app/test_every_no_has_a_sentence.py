@@ -269,8 +269,9 @@ def mend_codes() -> set[str]:
         code for column in mednum.COLUMNS for code, _mend in mednum_cells.steps(column)
     }
     [tree] = trees(mednum)
-    for noted in calls(tree, "put", "note"):
-        found |= told_by(noted.args[1])
+    for noting in trees(mednum, import_sites):
+        for noted in calls(noting, "put", "note", "Correction"):
+            found |= told_by(noted.args[1])
     for function in functions(tree):
         for node in ast.walk(function):
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "code":

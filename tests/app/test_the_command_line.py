@@ -442,6 +442,32 @@ def test_every_row_of_a_list_of_sites_is_reported(run, tmp_path):
     assert run("sites", "list", "--format", "json").json == kept
 
 
+def test_a_site_keeps_the_siret_that_a_later_list_has_lost(run, tmp_path):
+    run("programme", "start", "tela", "Tela")
+    words = ["sites", "import", tmp_path / "lieux.csv", "--programme", "tela"]
+    write_sites(tmp_path / "lieux.csv", {})
+    run(*words)
+    before = run("sites", "list", "--format", "json").json
+    report = tmp_path / "report.jsonl"
+    for pivot in ("", "12345678901234"):
+        write_sites(tmp_path / "lieux.csv", {"pivot": pivot})
+        run(*words, "--report", report)
+        [line] = [json.loads(line) for line in report.read_text("utf-8").splitlines()]
+        assert line["verdict"] == "corrected"
+        assert line["corrections"][-1]["code"] == "siret_kept"
+        assert run("sites", "list", "--format", "json").json == before
+
+
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_kept(run, tmp_path):
+    run("programme", "start", "tela", "Tela")
+    sites = write_sites(tmp_path / "lieux.csv", {})
+    nowhere = tmp_path / "nulle" / "part.jsonl"
+    wrong = run.try_("sites", "import", sites, "--programme", "tela", "--report", nowhere)
+    assert (wrong.code, wrong.out) == (1, "")
+    assert wrong.err.startswith(f"Impossible d'écrire {nowhere}")
+    assert run("sites", "list", "--format", "json").json == []
+
+
 def test_all_or_nothing_keeps_nothing_when_a_row_is_refused(run, tmp_path):
     run("programme", "start", "tela", "Tela")
     sites = write_sites(tmp_path / "lieux.csv", {}, {"nom": ""})
@@ -574,6 +600,22 @@ TYPED_WRONG = [
     ["tranche", "open", "T2", "--number", "2", "--envelope", "12,²"],
     ["tranche", "shares", "T1", "--share", "FSE", "--from", "2020-01-01"],
     ["tranche", "shares", "T1", "--share", "FSE=²", "--from", "2020-01-01"],
+    [
+        "tranche",
+        "shares",
+        "T1",
+        "--share",
+        "FSE=6",
+        "--share",
+        "FSE=4",
+        "--from",
+        "2020-01-01",
+    ],
+    ["tranche", "open", "T2", "--number", "2", "--envelope", "9" * 5_000],
+    ["workshop", "open", "lieu-1", "--day", "31/12/20"],
+    ["lapse", str(2**64), "--stage", "stock"],
+    ["order", "activate", "9" * 30, "--commitment", "x"],
+    ["serve", "--port", "80000"],
     ["redeem", "x", "--workshop", "no-uuid"],
     ["nothing"],
     ["lapse", "1", "--stage", "all"],

@@ -121,6 +121,10 @@ REFUSED = {
                 "days_out_of_order",
                 {"first": "2020-01-01", "second": "2019-12-31"},
             ),
+            *(
+                (a_convention(code=code), "code_unusable", {"name": code})
+                for code in ("FSE+ axe 3, OS h", "FSE=60", " ", "FSE\n")
+            ),
         ],
     ),
     "extend_convention": (

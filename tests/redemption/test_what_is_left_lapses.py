@@ -2,10 +2,13 @@
 
 import threading
 from collections import Counter
+from datetime import date
 from hashlib import sha256
 
+import msgspec
 import pytest
 
+from funding.tranches import AmendCalendar, amend_calendar
 from issuance.hand_outs import HandOut
 from issuance.making import make_piece, pieces_left
 from issuance.orders import PlaceOrder, order_row, place_order
@@ -16,6 +19,7 @@ from redemption.hand_out import hand_out
 from redemption.lapsing import DueLapse, Lapse, due_lapses, lapse
 from redemption.undoing import Undo, undo
 from tests.builders import (
+    CALENDAR,
     MANAGER,
     a_workshop,
     a_world,
@@ -193,6 +197,30 @@ def test_scans_that_race_a_lapse_are_redeemed_or_lapsed_and_never_both(database)
     with database.begin("23") as session:
         assert held(session) == after
         assert sum(after.values()) == 0
+
+
+@pytest.mark.parametrize("stage", ["stock", "circulating"])
+def test_a_calendar_extended_meanwhile_is_the_one_that_counts(opened, stage):
+    database, *_ = opened
+    later = msgspec.structs.replace(CALENDAR, present_by=date(2021, 3, 31))
+    answers = []
+
+    def let_lapse() -> None:
+        with database.begin("23") as session:
+            answers.append(lapsing(session, stage))
+
+    lapses = threading.Thread(target=let_lapse)
+    with database.begin("23") as session:
+        done(
+            amend_calendar(
+                session, AmendCalendar(new_id(), "T1", later), by="test", now=AFTER
+            )
+        )
+        lapses.start()
+        lapses.join(0.3)
+        assert lapses.is_alive(), "it waits for whoever amends"
+    lapses.join(20)
+    assert [answer.code for answer in answers] == ["too_early_to_lapse"]
 
 
 def test_undos_that_race_a_lapse_leave_no_money_in_circulation(database):
