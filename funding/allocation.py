@@ -18,11 +18,15 @@ of the funder after it.  So:
     ((334, 333, 333), (667, 667, 666))
 
 Outside its window a funder takes nothing, and the département takes its weight.  A cap holds
-over the sum of segments: with U the funder's uncapped cumulative, its part is
-min(cap, U after) - min(cap, U before), and the rest is the département's.
+over the sum of segments, whatever tranches they are of: room under it goes to the segments in their
+order (tranche, version, windows), and what finds none is the département's, in its own segment.  So
+a funder's total is min(cap, its uncapped total), the parts of a segment sum to its cents and none
+is negative, whatever was undone and in whatever order: nothing but the cumulatives counts.  An act
+in an earlier tranche may take room from a later one.
 """
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -136,12 +140,37 @@ def split(weights: Sequence[int], total_cents: int) -> tuple[int, ...]:
     return tuple(reversed(parts))
 
 
-def part(weights: Sequence[int], place: int, total_cents: int) -> int:
-    """Return one funder's cumulative part alone."""
-    whole, after = sum(weights), sum(weights[place + 1 :])
-    return total_cents * (after + weights[place]) // whole - total_cents * after // whole
+class Fallen(NamedTuple):
+    """A segment and its net cents; its conventions, département first, with their weights."""
+
+    tranche: int
+    version: int
+    open_windows: str
+    conventions: tuple[str, ...]
+    weights: tuple[int, ...]
+    cents: int
 
 
-def capped(cap_cents: int, uncapped_before: int, uncapped_after: int) -> int:
-    """Return what an act brings to a funder whose uncapped cumulative moves so; negative on an undo."""
-    return min(cap_cents, uncapped_after) - min(cap_cents, uncapped_before)
+def under_caps(
+    segments: Iterable[Fallen], caps: Mapping[str, int]
+) -> list[tuple[Fallen, tuple[int, ...]]]:
+    """Return each segment with the parts of its cents, in order; `caps` are by convention, in cents.
+
+    All segments of a capped convention belong here: a cap holds over their sum.
+
+        >>> first = Fallen(1, 1, "ESF", ("DEP", "ESF"), (40, 60), 2000)
+        >>> [parts for _, parts in under_caps([first, first._replace(tranche=2)], {"ESF": 1500})]
+        [(800, 1200), (1700, 300)]
+    """
+    taken: Counter[str] = Counter()
+    found = []
+    for segment in sorted(segments, key=lambda s: s[:3]):
+        parts = list(split(segment.weights, segment.cents))
+        for place, code in enumerate(segment.conventions):
+            if place and code in caps:
+                kept = min(parts[place], caps[code] - taken[code])
+                taken[code] += kept
+                parts[0] += parts[place] - kept
+                parts[place] = kept
+        found.append((segment, tuple(parts)))
+    return found

@@ -1,8 +1,8 @@
 """Following the money day by day: which co-funders each use of a pass falls to.
 
 A projection over net use, run by the sequencer in log order.  It stores a segment and the
-cumulative cents before each entry, never rows of parts: parts are `allocation.split`, a pure
-function of the cumulative.  `funding.terms` says which share version and which windows count.
+cumulative cents before each entry, never rows of parts: parts are `allocation.under_caps`, a pure
+function of the cumulatives.  `funding.terms` says which share version and which windows count.
 An undo falls to the segment of the spend that it undoes.
 """
 
@@ -13,13 +13,7 @@ import msgspec
 from sqlalchemy import insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from funding.allocation import Share, capped, part
-from funding.models import (
-    attribution,
-    capped_attribution,
-    capped_use,
-    segment,
-)
+from funding.models import attribution, segment
 from funding.terms import SegmentKey, Terms, terms_in_force
 from ledger import canonical
 from ledger.bulk import integers_array, is_postgres, run
@@ -33,8 +27,6 @@ class Segment(msgspec.Struct):
 
     id: int
     of: SegmentKey
-    shares: tuple[Share, ...]
-    weights: tuple[int, ...]
     cents: int
     stored: bool
 
@@ -48,29 +40,23 @@ def project(session: Session, batch: Sequence[Sequenced]) -> None:
     earlier = _segments_of_spends(session, undone)
     books = Books.load(session, set(uses.values()) | {t for t, _ in earlier.values()})
     written: list[tuple[int, int, int]] = []
-    capped_rows: list[dict[str, object]] = []
-    in_batch: dict[Right, tuple[int, Segment]] = {}
+    in_batch: dict[Right, Segment] = {}
     for e in batch:
         right = Right("spend", e.subject or "", e.turn or 0)
         if e.idx in uses:
-            number = uses[e.idx]
-            found, sign = books.segment_for(number, e.occurred_on, e.idx), 1
-            in_batch[right] = (number, found)
+            found, sign = books.segment_for(uses[e.idx], e.occurred_on, e.idx), 1
+            in_batch[right] = found
         elif e.uses == "undo" and right in in_batch:
-            (number, found), sign = in_batch[right], -1
+            found, sign = in_batch[right], -1
         elif e.uses == "undo" and right in earlier:
-            number, key = earlier[right]
-            found, sign = books.by_id[key], -1
+            found, sign = books.by_id[earlier[right][1]], -1
         else:
             continue
         before = found.cents
         found.cents += sign * e.amount_cents
         written.append((e.idx, found.id, before))
-        capped_rows += books.move_caps(e.idx, number, found, before)
     books.save(session)
     _write(session, written)
-    if capped_rows:
-        session.execute(insert(capped_attribution), capped_rows)
 
 
 def _tranches_of_uses(session: Session, batch: Sequence[Sequenced]) -> dict[int, int]:
@@ -106,17 +92,13 @@ def _segments_of_spends(
 
 
 class Books:
-    """What the projection knows of tranches: their terms, and segments and caps as they grow.
+    """What the projection knows of tranches: their terms, and segments as they grow.
 
     It begins with nothing; segments are numbered from 1 in the order in which they are first used.
     """
 
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
-        self._uncapped: dict[str, int] = dict.fromkeys(terms.caps, 0)
-        # By convention and tranche: uncapped and capped cents.
-        self.capped_use: dict[tuple[str, int], list[int]] = {}
-        self._stored_caps: set[tuple[str, int]] = set()
         self.by_id: dict[int, Segment] = {}
         self._by_key: dict[SegmentKey, Segment] = {}
         self._next = 1
@@ -126,12 +108,6 @@ class Books:
     def load(cls, session: Session, tranches: set[int]) -> "Books":
         """Return the books of these tranches as they stand."""
         books = cls(terms_in_force(session, tranches))
-        for code, number, uncapped, used in session.execute(
-            select(capped_use).where(capped_use.c.convention.in_(books._terms.caps))
-        ):
-            books._uncapped[code] += uncapped
-            books.capped_use[code, number] = [uncapped, used]
-        books._stored_caps = set(books.capped_use)
         for row in session.execute(
             select(
                 segment.c.id,
@@ -147,9 +123,7 @@ class Books:
         return books
 
     def _hold(self, key: int, of: SegmentKey, cents: int, *, stored: bool) -> Segment:
-        # What is stored beside it for readers is not believed: weights follow from the terms.
-        terms = self._terms
-        held = Segment(key, of, terms.shares(of), terms.weights(of), cents, stored)
+        held = Segment(key, of, cents, stored)
         self.by_id[key] = self._by_key[of] = held
         return held
 
@@ -167,37 +141,8 @@ class Books:
             self._resolved[number, day, known] = found
             return found
 
-    def move_caps(
-        self, idx: int, number: int, moved: Segment, before: int
-    ) -> list[dict[str, object]]:
-        """Move the cumulatives of the capped funders of a segment; return the rows to keep."""
-        rows: list[dict[str, object]] = []
-        if not self._terms.caps:
-            return rows
-        for place, s in enumerate(moved.shares):
-            cap = self._terms.caps.get(s.convention)
-            if cap is None or place == 0:
-                continue
-            change = part(moved.weights, place, moved.cents) - part(
-                moved.weights, place, before
-            )
-            had = self._uncapped[s.convention]
-            self._uncapped[s.convention] = had + change
-            use = self.capped_use.setdefault((s.convention, number), [0, 0])
-            use[0] += change
-            use[1] += capped(cap, had, had + change)
-            rows.append(
-                {
-                    "idx": idx,
-                    "convention": s.convention,
-                    "uncapped_before": had,
-                    "uncapped_after": had + change,
-                }
-            )
-        return rows
-
     def save(self, session: Session) -> None:
-        """Write the segments and the cumulatives back."""
+        """Write the segments back."""
         for s in self.by_id.values():
             if s.stored:
                 session.execute(
@@ -212,18 +157,6 @@ class Books:
                     cents=s.cents,
                 )
             )
-        for (code, number), (uncapped, used) in self.capped_use.items():
-            values = {"uncapped_cents": uncapped, "capped_cents": used}
-            if (code, number) in self._stored_caps:
-                session.execute(
-                    update(capped_use)
-                    .where(capped_use.c.convention == code, capped_use.c.tranche == number)
-                    .values(**values)
-                )
-            else:
-                session.execute(
-                    insert(capped_use).values(convention=code, tranche=number, **values)
-                )
 
 
 _WRITE = """

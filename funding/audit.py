@@ -6,13 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from funding.attribution import Books
-from funding.models import (
-    attribution,
-    capped_attribution,
-    capped_use,
-    segment,
-    tranche_budget,
-)
+from funding.models import attribution, segment, tranche_budget
 from funding.proof import segments_weighed_otherwise
 from funding.told import TABLES, funds_told
 from ledger.audit import CHUNK, Check, Finding, told_otherwise
@@ -35,11 +29,7 @@ def attributions_follow_from_entries(session: Session) -> Iterator[Finding]:
         (row.idx): (row.segment, row.cents_before)
         for row in session.execute(select(attribution))
     }
-    caps = {
-        (row.idx, row.convention): (row.uncapped_before, row.uncapped_after)
-        for row in session.execute(select(capped_attribution))
-    }
-    open_spends: dict[tuple[str | None, int | None], tuple[int, int]] = {}
+    open_spends: dict[tuple[str | None, int | None], int] = {}
     rows = session.execute(
         select(
             log_leaf.c.idx,
@@ -61,27 +51,18 @@ def attributions_follow_from_entries(session: Session) -> Iterator[Finding]:
         if e.uses == "spend" and e.debit_id in due:
             number = int(due[e.debit_id])
             moved, sign = books.segment_for(number, e.occurred_on, e.idx), 1
-            open_spends[e.subject, e.turn] = number, moved.id
+            open_spends[e.subject, e.turn] = moved.id
         elif e.uses == "undo" and (e.subject, e.turn) in open_spends:
-            number, key = open_spends.pop((e.subject, e.turn))
-            moved, sign = books.by_id[key], -1
+            moved, sign = books.by_id[open_spends.pop((e.subject, e.turn))], -1
         else:
             continue
         before = moved.cents
         moved.cents += sign * e.amount_cents
         if stored.pop(e.idx, None) != (moved.id, before):
             yield Finding("attribution_differs", {"idx": e.idx})
-        for row in books.move_caps(e.idx, number, moved, before):
-            kept = caps.pop((e.idx, row["convention"]), None)
-            if kept != (row["uncapped_before"], row["uncapped_after"]):
-                yield Finding("capped_attribution_differs", {"idx": e.idx})
     for idx in sorted(stored):
         yield Finding("attribution_without_use", {"idx": idx})
-    for idx, code in sorted(caps):
-        facts = {"idx": idx, "convention": code}
-        yield Finding("capped_attribution_without_use", facts)
     yield from _segments(session, books)
-    yield from _capped_uses(session, books)
 
 
 def _segments(session: Session, books: Books) -> Iterator[Finding]:
@@ -94,20 +75,6 @@ def _segments(session: Session, books: Books) -> Iterator[Finding]:
         if derived.get(key) != kept.get(key):
             facts = {"kept": kept.get(key), "derived": derived.get(key)}
             yield Finding("segment_differs", {"segment": key} | facts)
-
-
-def _capped_uses(session: Session, books: Books) -> Iterator[Finding]:
-    kept = {
-        (code, number): [uncapped, used]
-        for code, number, uncapped, used in session.execute(select(capped_use))
-    }
-    derived = books.capped_use
-    for code, number in sorted(derived.keys() | kept.keys()):
-        of = code, number
-        if derived.get(of) != kept.get(of):
-            facts = {"kept": kept.get(of), "derived": derived.get(of)}
-            named = {"convention": code, "tranche": number}
-            yield Finding("capped_use_differs", named | facts)
 
 
 def segments_weigh_what_was_agreed(session: Session) -> Iterator[Finding]:

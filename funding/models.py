@@ -1,4 +1,4 @@
-"""Who pays, for what, until when. Insert-only but `tranche_budget`, `segment` and `capped_use`.
+"""Who pays, for what, until when. Insert-only but `tranche_budget` and `segment`.
 
 What can be amended (windows, shares, calendars, suspensions) is rows with a version: an
 amendment adds one, and history keeps the rest.  Each row names the entry that made it.
@@ -221,29 +221,4 @@ attribution = table(
     Column("idx", Integer, primary_key=True, autoincrement=False),
     Column("segment", Integer, nullable=False),
     Column("cents_before", Cents, nullable=False),
-)
-
-# For a funder with a cap: its uncapped cumulative, over all segments, before and after an entry.
-capped_attribution = table(
-    "capped_attribution",
-    Column(
-        "idx", Integer, ForeignKey("attribution.idx"), primary_key=True, autoincrement=False
-    ),
-    Column("convention", Words, ForeignKey("convention.code"), primary_key=True),
-    Column("uncapped_before", Cents, nullable=False),
-    Column("uncapped_after", Cents, nullable=False),
-)
-
-capped_use = table(
-    "capped_use",
-    Column("convention", Words, ForeignKey("convention.code"), primary_key=True),
-    Column(
-        "tranche",
-        Integer,
-        ForeignKey("tranche.number"),
-        primary_key=True,
-        autoincrement=False,
-    ),
-    Column("uncapped_cents", Cents, nullable=False),
-    Column("capped_cents", Cents, nullable=False),
 )

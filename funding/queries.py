@@ -1,5 +1,6 @@
 """Reading the funds: the tranches of a call, and what each use of them falls to, funder by funder."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any, NamedTuple
@@ -19,13 +20,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from funding.allocation import Funder, Payer, Share, arrange, split
+from funding.allocation import Fallen, Funder, Payer, Share, arrange, under_caps
 from funding.models import (
     attribution,
     calendar,
     call,
-    capped_attribution,
-    capped_use,
     convention,
     convention_window,
     programme,
@@ -149,23 +148,23 @@ def funder_parts(
     tranches as for one.
     """
     terms = _terms(session, numbers, agreed_by)
-    segments = session.execute(select(segment).where(segment.c.tranche.in_(numbers))).all()
-    if happened_by is None and known_by is None:
-        totals = {s.id: s.cents for s in segments}
-        capped = _capped_uses(session, numbers)
-    else:
-        totals = _segment_totals(session, numbers, happened_by, known_by)
-        capped = _capped_totals(session, numbers, happened_by, known_by)
-    cents = {(number, t.convention): 0 for number in terms for t in terms[number]}
+    caps = {
+        t.convention: t.cap_cents for each in terms.values() for t in each if t.cap_cents
+    }
+    together = {*numbers, *_tranches_of(session, caps)}  # a cap holds over all of them
+    segments = session.execute(select(segment).where(segment.c.tranche.in_(together))).all()
+    totals = {s.id: s.cents for s in segments}
+    if happened_by is not None or known_by is not None:
+        totals = _segment_totals(session, together, happened_by, known_by)
+    fallen = []
     for row in segments:
-        shares = canonical.decode(row.weights.encode())
-        parts = split([weight for _, _, weight in shares], totals.get(row.id, 0))
-        for (code, _, _), part_ in zip(shares, parts, strict=True):
-            cents[row.tranche, code] = cents.get((row.tranche, code), 0) + part_
-    for (number, code), used in capped.items():
-        residual = terms[number][0].convention
-        cents[number, residual] += cents[number, code] - used
-        cents[number, code] = used
+        codes, _funders, weights = zip(*canonical.decode(row.weights.encode()), strict=True)
+        of = row.tranche, row.version, row.open_windows
+        fallen.append(Fallen(*of, codes, weights, totals.get(row.id, 0)))
+    cents: Counter[tuple[int, str]] = Counter()
+    for of_segment, parts in under_caps(fallen, caps):
+        for code, part in zip(of_segment.conventions, parts, strict=True):
+            cents[of_segment.tranche, code] += part
     return {
         number: [
             FunderPart(
@@ -225,13 +224,11 @@ def _arranged(terms: dict[str, _Terms]) -> list[_Terms]:
     return [terms[s.convention] for s in arrange(shares)]
 
 
-def _capped_uses(session: Session, numbers: Collection[int]) -> dict[tuple[int, str], int]:
-    rows = session.execute(
-        select(
-            capped_use.c.tranche, capped_use.c.convention, capped_use.c.capped_cents
-        ).where(capped_use.c.tranche.in_(numbers))
-    )
-    return {(number, code): cents for number, code, cents in rows}
+def _tranches_of(session: Session, conventions: Collection[str]) -> Sequence[int]:
+    if not conventions:
+        return []
+    chosen = select(share.c.tranche).where(share.c.convention.in_(conventions)).distinct()
+    return session.scalars(chosen).all()
 
 
 def _segment_totals(
@@ -252,35 +249,6 @@ def _segment_totals(
         .group_by(attribution.c.segment)
     )
     return {key: int(total) for key, total in session.execute(chosen)}
-
-
-def _capped_totals(
-    session: Session,
-    numbers: Collection[int],
-    happened_by: date | None,
-    known_by: int | None,
-) -> dict[tuple[int, str], int]:
-    def under(column: ColumnElement[int]) -> ColumnElement[int]:
-        return case((column > convention.c.cap_cents, convention.c.cap_cents), else_=column)
-
-    brought = under(capped_attribution.c.uncapped_after) - under(
-        capped_attribution.c.uncapped_before
-    )
-    chosen = (
-        select(
-            segment.c.tranche,
-            capped_attribution.c.convention,
-            cast(func.sum(brought), BigInteger),
-        )
-        .join(convention, convention.c.code == capped_attribution.c.convention)
-        .join(attribution, attribution.c.idx == capped_attribution.c.idx)
-        .join(segment, segment.c.id == attribution.c.segment)
-        .join(log_leaf, log_leaf.c.idx == attribution.c.idx)
-        .join(entry, entry.c.id == log_leaf.c.entry_id)
-        .where(segment.c.tranche.in_(numbers), _within(happened_by, known_by))
-        .group_by(segment.c.tranche, capped_attribution.c.convention)
-    )
-    return {(number, code): int(total) for number, code, total in session.execute(chosen)}
 
 
 def _within(happened_by: date | None, known_by: int | None) -> ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""Who pays for a workshop's day, as the log knew it by a place in it: share versions, windows, caps.
+"""Who pays for a workshop's day, as the log knew it by a place in it: share versions, windows.
 
 The share version and the windows that count are those in force on the workshop's day among the
 ones that the log already held, so that an amendment recorded later never changes history.
@@ -45,14 +45,13 @@ class SegmentKey(NamedTuple):
 
 
 class Terms(msgspec.Struct, dict=True):
-    """The share versions of tranches by number, the windows and the caps in cents of their conventions.
+    """The share versions of tranches by number, and the windows of their conventions.
 
     Windows stand in the order of their versions.
     """
 
     versions: dict[int, list[Version]]
     windows: dict[str, list[Window]]
-    caps: dict[str, int]
 
     @cached_property
     def changes(self) -> Sequence[int]:
@@ -104,7 +103,7 @@ def terms_in_force(session: Session, tranches: set[int]) -> Terms:
     """Return the terms of these tranches as the tables have them, for entries about to be attributed."""
     versions = _versions(session, tranches)
     conventions = {s.convention for vs in versions.values() for v in vs for s in v.shares}
-    return Terms(versions, _windows(session, conventions), _caps(session, conventions))
+    return Terms(versions, _windows(session, conventions))
 
 
 def _versions(session: Session, tranches: set[int]) -> dict[int, list[Version]]:
@@ -156,13 +155,3 @@ def _windows(session: Session, conventions: set[str]) -> dict[str, list[Window]]
     for code, idx, opens_on, closes_on in rows:
         found[code].append(Window(idx, opens_on, closes_on))
     return found
-
-
-def _caps(session: Session, conventions: set[str]) -> dict[str, int]:
-    return dict(
-        session.execute(
-            select(convention.c.code, convention.c.cap_cents).where(
-                convention.c.code.in_(conventions), convention.c.cap_cents.is_not(None)
-            )
-        ).all()
-    )

@@ -53,11 +53,9 @@ class FundsTold(Told):
 
     def terms(self) -> Terms:
         """Return the terms of every tranche as far as the log goes: who pays for which day."""
-        found = Terms({}, {}, {})
-        for (code,), row in self.rows["convention"].items():
+        found = Terms({}, {})
+        for (code,) in self.rows["convention"]:
             found.windows[code] = []
-            if row["cap_cents"] is not None:
-                found.caps[code] = row["cap_cents"]
         for (code, _version), row in sorted(self.rows["convention_window"].items()):
             days = (date.fromisoformat(row[name]) for name in ("opens_on", "closes_on"))
             if (idx := self.places.get(row["entry_id"])) is not None:

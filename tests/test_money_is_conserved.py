@@ -31,7 +31,8 @@ from app.audit import audit_departement
 from app.database import Database, FilesPlace
 from funding.allocation import split
 from funding.attribution import project
-from funding.models import attribution, capped_use, segment
+from funding.models import attribution, segment
+from funding.queries import funder_parts
 from funding.tranches import OpenTranche
 from issuance.desks import Deliver, deliver
 from issuance.hand_outs import HandOut
@@ -562,7 +563,7 @@ class Programme(RuleBasedStateMachine):
                 if h.kind == "due":
                     net[int(h.book)] += h.cents
             segments = session.execute(select(segment)).all()
-            uses = session.execute(select(capped_use)).all()
+            paid = funder_parts(session, [1, 2])
         attributed: Counter[int] = Counter()
         to_the_esf = 0
         for row in segments:
@@ -576,8 +577,13 @@ class Programme(RuleBasedStateMachine):
                 assert abs(cents * whole - row.cents * weight) < whole
                 to_the_esf += cents if code == "FSE" else 0
         assert attributed == net
-        assert sum(use.uncapped_cents for use in uses) == to_the_esf
-        assert sum(use.capped_cents for use in uses) == min(CAP, to_the_esf)
+        assert {number: sum(p.cents for p in parts) for number, parts in paid.items()} == {
+            number: attributed[number] for number in paid
+        }
+        every = [part for parts in paid.values() for part in parts]
+        assert min(part.cents for part in every) >= 0
+        to_pay = sum(part.cents for part in every if part.convention == "FSE")
+        assert to_pay == min(CAP, to_the_esf)
 
     def teardown(self) -> None:
         try:

@@ -27,7 +27,6 @@ AMENDED = {
     "log_state": "where the log ends",
     "balance": "derived by the sequencer, and again by the audit",
     "segment": "derived by the sequencer, and again by the audit",
-    "capped_use": "derived by the sequencer, and again by the audit",
     "site": "as the national list tells it today; entries keep what it was",
     "accreditation": "it ends",
     "device": "it is revoked",

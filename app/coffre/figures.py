@@ -3,20 +3,15 @@
 Whoever verifies derives them again from the entries alone, and compares.
 """
 
+from collections import Counter
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Column, case, cast, func, select
+from sqlalchemy import BigInteger, case, cast, func, select
 from sqlalchemy.orm import Session
 
-from funding.allocation import split
-from funding.models import (
-    attribution,
-    call,
-    capped_attribution,
-    convention,
-    segment,
-)
+from funding.allocation import Fallen, split, under_caps
+from funding.models import attribution, call, convention, segment
 from ledger import canonical
 from ledger.models import account, entry, log_leaf
 from ledger.moments import Moment
@@ -60,52 +55,45 @@ def splits(session: Session, size: int) -> dict[str, Any]:
         .group_by(attribution.c.segment)
     )
     cents = {key: int(total) for key, total in totals}
-    told = []
-    for row in session.execute(
-        select(segment).order_by(
-            segment.c.tranche, segment.c.version, segment.c.open_windows
-        )
-    ):
-        if cents.get(row.id):
-            shares = canonical.decode(row.weights.encode())
-            told.append(
-                {
-                    "cents": cents[row.id],
-                    "open": row.open_windows,
-                    "parts": split([weight for *_rest, weight in shares], cents[row.id]),
-                    "shares": shares,
-                    "tranche": row.tranche,
-                    "version": row.version,
-                }
+    caps = dict(
+        session.execute(
+            select(convention.c.code, convention.c.cap_cents).where(
+                convention.c.cap_cents.is_not(None)
             )
-    told.sort(key=lambda s: (s["tranche"], s["version"], s["open"]))
-    return {"capped": _capped(session, size), "segments": told}
-
-
-def _capped(session: Session, size: int) -> list[dict[str, Any]]:
-    def under(column: Column[int]) -> Any:  # noqa: ANN401 - an expression
-        return case((column > convention.c.cap_cents, convention.c.cap_cents), else_=column)
-
-    brought = under(capped_attribution.c.uncapped_after) - under(
-        capped_attribution.c.uncapped_before
+        ).all()
     )
-    rows = session.execute(
-        select(
-            capped_attribution.c.convention,
-            segment.c.tranche,
-            cast(func.sum(brought), BigInteger),
+    shares = {}
+    fallen = []
+    for row in session.execute(select(segment)):
+        if cents.get(row.id):
+            of = row.tranche, row.version, row.open_windows
+            shares[of] = canonical.decode(row.weights.encode())
+            codes, _funders, weights = zip(*shares[of], strict=True)
+            fallen.append(Fallen(*of, codes, weights, cents[row.id]))
+    capped: Counter[tuple[str, int]] = Counter()
+    told = []
+    for s, parts in under_caps(fallen, caps):
+        for code, part in zip(s.conventions[1:], parts[1:], strict=True):
+            if code in caps:
+                capped[code, s.tranche] += part
+        told.append(
+            {
+                "cents": s.cents,
+                "open": s.open_windows,
+                "parts": split(s.weights, s.cents),
+                "shares": shares[s[:3]],
+                "tranche": s.tranche,
+                "version": s.version,
+            }
         )
-        .join(convention, convention.c.code == capped_attribution.c.convention)
-        .join(attribution, attribution.c.idx == capped_attribution.c.idx)
-        .join(segment, segment.c.id == attribution.c.segment)
-        .where(capped_attribution.c.idx < size)
-        .group_by(capped_attribution.c.convention, segment.c.tranche)
-    )
-    return [
-        {"cents": int(cents), "convention": code, "tranche": number}
-        for code, number, cents in sorted(rows.all())
-        if cents
-    ]
+    return {
+        "capped": [
+            {"cents": kept, "convention": code, "tranche": number}
+            for (code, number), kept in sorted(capped.items())
+            if kept
+        ],
+        "segments": told,
+    }
 
 
 def claims(session: Session, size: int, now: Moment) -> dict[str, Any]:

@@ -80,7 +80,7 @@ SEALED = (
 MADE_AGAIN = frozenset(
     {
         "entry", "log_leaf", "log_tile", "log_state", "checkpoint", "published", "cosignature", "pending",
-        "balance", "attribution", "capped_attribution", "capped_use", "segment",
+        "balance", "attribution", "segment",
     }
 )  # fmt: skip
 LEFT = frozenset(

@@ -757,8 +757,6 @@ class Replay:
         self._current: dict[tuple[int, str], int] = {}
         self.segments: list[Segment] = []
         self._segment_of: dict[tuple[int, int, str], int] = {}
-        self.uncapped: Counter[str] = Counter()
-        self.capped: Counter[tuple[str, int]] = Counter()
 
     def entry(self, line: bytes) -> None:
         """Take one entry in, or raise `Wrong`."""
@@ -1392,7 +1390,7 @@ class Replay:
         order.state[place], order.spent_at[place] = REDEEMED, self.index
         order.spends[place] += 1
         order.segment[place] = self._segment(order.tranche, e["on"])
-        self._attribute(order.segment[place], e["cents"])
+        self.segments[order.segment[place]].cents += e["cents"]
 
     def _admit(self, e: Facts, f: Facts, tranche: Tranche) -> None:
         """Raise `Wrong` unless this workshop could accept passes of this tranche, received that day."""
@@ -1457,20 +1455,6 @@ class Replay:
             self._current[number, day] = self._segment_of[key]
         return self._current[number, day]
 
-    def _attribute(self, where: int, cents: int) -> None:
-        segment = self.segments[where]
-        before, segment.cents = segment.cents, segment.cents + cents
-        for place, (code, _, _) in enumerate(segment.shares):
-            cap = self.conventions[code]["cap_cents"]
-            if place and cap is not None:
-                had = self.uncapped[code]
-                self.uncapped[code] += segment.part(place, segment.cents) - segment.part(
-                    place, before
-                )
-                self.capped[code, segment.key[0]] += min(cap, self.uncapped[code]) - min(
-                    cap, had
-                )
-
     def _on_undone(self, e: Facts, f: Facts) -> None:
         order, place = self._pass(f["serial"])
         undoes = self.seen.get(bytes.fromhex(f["undoes"].replace("-", "")))
@@ -1483,7 +1467,7 @@ class Replay:
         accounts = "due/{}/{}".format(book, f["site"]), back.format(book)
         self._be(e, *accounts, order.face, ["undo", f["serial"], order.spends[place] - 1])
         order.state[place] = DEAD if lapsed else CIRCULATING
-        self._attribute(order.segment[place], -e["cents"])
+        self.segments[order.segment[place]].cents -= e["cents"]
 
     def _on_blocked(self, e: Facts, f: Facts) -> None:
         order, place = self._pass(f["serial"])
@@ -1634,10 +1618,15 @@ class Replay:
     def splits(self) -> Facts:
         """Return each segment with what falls to each funder, and what caps hold back."""
         used = sorted((s for s in self.segments if s.cents), key=lambda s: s.key)
+        capped: Counter[tuple[str, int]] = Counter()
+        for segment, parts in self._under_caps():
+            for place, (code, _, _) in enumerate(segment.shares):
+                if place and self.conventions[code]["cap_cents"] is not None:
+                    capped[code, segment.key[0]] += parts[place]
         return {
             "capped": [
                 {"cents": cents, "convention": code, "tranche": tranche}
-                for (code, tranche), cents in sorted(self.capped.items())
+                for (code, tranche), cents in sorted(capped.items())
                 if cents
             ],
             "segments": [
@@ -1652,6 +1641,24 @@ class Replay:
                 for s in used
             ],
         }
+
+    def _under_caps(self) -> list[tuple[Segment, list[int]]]:
+        """Return each segment with what falls to each funder: room under a cap goes to the first of them."""
+        taken: Counter[str] = Counter()
+        found = []
+        for segment in sorted(self.segments, key=lambda s: s.key):
+            parts = [
+                segment.part(place, segment.cents) for place in range(len(segment.shares))
+            ]
+            for place, (code, _, _) in enumerate(segment.shares):
+                cap = self.conventions[code]["cap_cents"]
+                if place and cap is not None:
+                    kept = min(parts[place], cap - taken[code])
+                    taken[code] += kept
+                    parts[0] += parts[place] - kept
+                    parts[place] = kept
+            found.append((segment, parts))
+        return found
 
     def claims(self) -> Facts:
         """Return what the reconciliation must say: each tranche, and their sums by call."""
@@ -1744,14 +1751,10 @@ class Replay:
             )
         )
         cents: Counter[str] = Counter()
-        for segment in self.segments:
+        for segment, parts in self._under_caps():
             if segment.key[0] == number:
-                for place, (code, _, _) in enumerate(segment.shares):
-                    cents[code] += segment.part(place, segment.cents)
-        for (code, tranche), kept in self.capped.items():
-            if tranche == number:
-                cents[every[0][0]] += cents[code] - kept
-                cents[code] = kept
+                for (code, _, _), part in zip(segment.shares, parts):
+                    cents[code] += part
         return [
             {
                 "basis": self.conventions[code]["basis"],

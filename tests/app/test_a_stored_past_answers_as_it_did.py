@@ -35,28 +35,28 @@ DIGESTS = {
         "fb114cd81a422a7c650e5bbc64756d1333abbffbd9186a14dbbd8eec420d8fdc",
     ),
     "T2 with a scan regularised": (
-        "3c60983f43db29b0cf30493ddb1e26255237633e9466e74799488745235e7a65",
-        "7648790108b944ee2589453ab4f383573e356b7b322399eba5613f6b00f58483",
+        "03720530a888682fcdcefb6d5e08e9da16472af008a2744eb92cecc827f336b4",
+        "f3104e30cef83e9510ac44407185477199980481371057680faedb87f8883c99",
     ),
     "the call in March 2020": (
         "fa7a6ea6672c3beef97c04e6a4b5d2f092676cc4d1462771ab85e60baf7ca3d4",
         "ab587e5739725e2ee514d13074e48ab8b55f40fcedb766a0c324e277555433d8",
     ),
     "the call, between two checkpoints": (
-        "735b143c795d3b2d7be2db6dcb4ae6c8d463e8c80e113dd284545e295fcceed4",
-        "94a3779d84fb79dc02f9a9068007c5b745a1dac05b532f4555ff69f33f8cbe54",
+        "c38ad2271cab34718a77b54b4c16f9111ac623c39dc164af9fbe20b961023ce6",
+        "d7b92fad09f4a0788219f73041408340551b25ff46ee73db34b94c55aca04b80",
     ),
     "everything in the beginning": (
         "b7ddf2b300304b16661f4842fc95f144cdb7b2966af28bf6b757527e3ef8a75b",
         "45875a7ffe1653be07f7b31d60d1d200f7311235f884226c9292ca67890a2f13",
     ),
     "everything after the lapse": (
-        "636068a26a15624326c729c20455bc08d977c3a3a45d5b02ba9b43c6dc93c235",
-        "d724edb0c7c7ec9dd728f8fdd4af904fca24e45af435c38c5b6409569b8106cc",
+        "60dcd814efdd5b678b4d5a987c08f98c8b8576503ebe1947c747f803315b14c8",
+        "6beb41c84dc6dc88dae91c37ca32b8768c0c78fe9c07274192dfa620ad6a1f30",
     ),
     "everything after the lapse, of February": (
-        "0ef5f3d3cc99311e634ba8b509f7b950786c01debb471ba206a42dab194352eb",
-        "94ae544c4a52daa4a9bd26b6adc5f7a875b20033253edc13946a615edfc91a98",
+        "5a54eb0f672e21bdf9e6f9a420d3a94a5b5c3a14a5145abb263785875ac793d2",
+        "5f7856ac2c6203b0c25839bf87820d3f7c91b18b5fd5fdd56d63d31921b4a52d",
     ),
 }
 QUESTIONS = {

@@ -1,6 +1,6 @@
 """Cents are split without loss: whatever is used and undone, parts sum to the total, to the cent."""
 
-from collections import deque
+from collections import Counter, deque
 from fractions import Fraction
 from itertools import pairwise
 
@@ -9,14 +9,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from funding.allocation import (
+    Fallen,
     Funder,
     Share,
     SharesImpossible,
     arrange,
-    capped,
     check,
-    part,
     split,
+    under_caps,
     weights_when,
 )
 
@@ -117,13 +117,6 @@ def test_an_undo_brings_back_the_parts_of_the_lower_total(shares, start, order):
     assert tuple(told) == split(weights, start)
 
 
-@given(signed_shares(), st.integers(0, 10**12))
-def test_one_funders_part_alone_is_the_one_of_the_split(shares, total):
-    weights = weights_of(shares)
-    alone = tuple(part(weights, place, total) for place in range(len(weights)))
-    assert alone == split(weights, total)
-
-
 @given(signed_shares(), st.data())
 def test_the_departement_takes_the_weight_of_closed_funders(shares, data):
     conventions = [s.convention for s in shares]
@@ -157,21 +150,38 @@ def test_the_departement_pays_even_outside_its_own_window():
     assert weights_when(shares, set()) == (100, 0)
 
 
-@given(signed_shares(with_eu=True), acts, st.integers(1, 60_000))
-def test_a_cap_is_never_passed_and_the_departement_pays_above_it(shares, history, cap):
-    weights = weights_of(shares)
-    reached = totals(history)
-    paid_by_eu = paid_by_departement = 0
-    for before, after in pairwise(reached):
-        old, new = split(weights, before), split(weights, after)
-        eu = capped(cap, old[-1], new[-1])
-        departement = new[0] - old[0] + (new[-1] - old[-1]) - eu
-        paid_by_eu += eu
-        paid_by_departement += departement
-        others = sum(new[1:-1])
-        assert paid_by_eu == min(cap, new[-1])
-        assert paid_by_eu + paid_by_departement + others == after
-        assert after < before or (eu >= 0 and departement >= 0)
+@given(
+    st.lists(signed_shares(with_eu=True), min_size=1, max_size=4),
+    st.integers(1, 60_000),
+    st.data(),
+)
+def test_a_cap_holds_over_all_segments_and_the_departement_pays_above_it(signed, cap, data):
+    """Whatever was used and undone, in whatever order: parts are of the totals that stand."""
+    capped = {share.convention for shares in signed for share in shares[1:]}
+    caps = dict.fromkeys(data.draw(st.sets(st.sampled_from(sorted(capped)))), cap)
+    totals_now = [data.draw(st.integers(0, 40 * FACE)) for _ in signed]
+    segments = [
+        Fallen(
+            number, 1, "", tuple(s.convention for s in shares), weights_of(shares), cents
+        )
+        for number, (shares, cents) in enumerate(zip(signed, totals_now, strict=True))
+    ]
+    fallen = under_caps(data.draw(st.permutations(segments)), caps)
+    assert [segment for segment, _ in fallen] == segments
+
+    uncapped, paid = Counter(), Counter()
+    for segment, parts in fallen:
+        whole = split(segment.weights, segment.cents)
+        assert sum(parts) == segment.cents
+        assert min(parts) >= 0
+        for place, code in enumerate(segment.conventions[1:], 1):
+            assert parts[place] <= whole[place]
+            assert code in caps or parts[place] == whole[place]
+            uncapped[code] += whole[place]
+            paid[code] += parts[place]
+    assert all(
+        paid[code] == min(caps.get(code, total), total) for code, total in uncapped.items()
+    )
 
 
 @given(st.permutations([*OTHERS, Funder.DEPARTMENT, Funder.EU_ESF]))

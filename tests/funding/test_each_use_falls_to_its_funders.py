@@ -6,14 +6,17 @@ import pytest
 from sqlalchemy import select
 
 from funding import operations as funds
-from funding.allocation import split
+from funding.allocation import Funder
 from funding.attribution import project
-from funding.models import attribution, capped_attribution, capped_use, segment
-from funding.tranches import ChangeShares, change_shares
-from ledger import canonical, sequencer
+from funding.models import attribution, segment
+from funding.queries import funder_parts
+from funding.tranches import ChangeShares, OpenTranche, change_shares
+from ledger import sequencer
 from ledger.identifiers import new_id
+from redemption.sites import open_tranche
 from redemption.undoing import Undo, undo
 from tests.builders import (
+    CALENDAR,
     MANAGER,
     a_workshop,
     a_world,
@@ -29,26 +32,18 @@ THIRDS = {"FSE": 1, "ETAT": 1, "DEP": 1}
 NOW = moment("2020-02-03", 15)
 
 
-def parts_of(database, tranche: int = 1) -> dict[str, int]:
-    """What each convention pays of the net uses of a tranche, from what the projection stored."""
-    parts: dict[str, int] = {}
+def parts_of(database, tranche: int = 1, **bounds) -> dict[str, int]:
+    """What each convention pays of the net uses of a tranche, by the figures that are told."""
     with database.begin("23", read_only=True) as session:
-        rows = session.execute(select(segment).where(segment.c.tranche == tranche)).all()
-        caps = session.execute(
-            select(capped_use).where(capped_use.c.tranche == tranche)
-        ).all()
-    for row in rows:
-        told = canonical.decode(row.weights.encode())
-        departement = told[0][0]
-        for (code, _, _), cents in zip(
-            told, split([w for _, _, w in told], row.cents), strict=True
-        ):
-            parts[code] = parts.get(code, 0) + cents
-    for cap in caps:
-        assert cap.uncapped_cents == parts[cap.convention]
-        parts[departement] += parts[cap.convention] - cap.capped_cents
-        parts[cap.convention] = cap.capped_cents
-    return parts
+        found = funder_parts(session, [tranche], **bounds)[tranche]
+        assert (
+            sum(p.cents for p in found)
+            == sum(
+                session.scalars(select(segment.c.cents).where(segment.c.tranche == tranche))
+            )
+            or bounds
+        )
+    return {part.convention: part.cents for part in found}
 
 
 def open_world(database, **facts):
@@ -105,7 +100,7 @@ def test_ten_euros_at_60_20_20_are_6_2_and_2_after_every_use(database):
 def test_nothing_is_attributed_before_a_use_nor_by_a_hand_out(database):
     open_world(database)
     sequence(database)
-    assert parts_of(database) == {}
+    assert set(parts_of(database).values()) == {0}
 
 
 def test_thirds_come_back_to_the_lower_total_when_a_use_is_undone_in_the_middle(database):
@@ -167,21 +162,6 @@ def test_the_departement_pays_above_a_cap_and_gets_it_back_when_uses_are_undone(
         (2000, 800, 1200),
         (1800, 600, 600),
     ]
-    with database.begin("23") as session:
-        moves = session.execute(
-            select(
-                capped_attribution.c.uncapped_before, capped_attribution.c.uncapped_after
-            ).order_by(capped_attribution.c.idx)
-        ).all()
-    assert [tuple(move) for move in moves] == [
-        (0, 600),
-        (600, 1200),
-        (1200, 1800),
-        (1800, 2400),
-        (2400, 3000),
-        (3000, 2400),
-        (2400, 1800),
-    ]
 
 
 def test_a_cap_holds_over_the_sum_of_share_versions(database):
@@ -191,6 +171,73 @@ def test_a_cap_holds_over_the_sum_of_share_versions(database):
     used(database, world, *serials[2:4])
     sequence(database)
     assert parts_of(database) == {"FSE": 1500, "ETAT": 900, "DEP": 1600}
+
+
+def test_room_under_a_cap_of_two_tranches_is_the_first_ones_and_comes_back_with_an_undo(
+    database,
+):
+    """What is paid of a tranche is never more than was used of it, nor less than nothing."""
+    world, serials = open_world(database, cap_esf=1200)
+    with database.begin("23") as session:
+        weights = {"FSE": 60, "ETAT": 20, "DEP": 20}
+        second = OpenTranche(new_id(), 2, "T2", "tela", "AAP", 1_000_000, weights, CALENDAR)
+        done(open_tranche(session, second, by="test", now=NOW))
+        others = an_order(session, world, 1, tranche="T2")
+        done(given(session, *others))
+    told = []
+
+    def look() -> None:
+        sequence(database)
+        told.append([tuple(parts_of(database, n).values()) for n in (1, 2)])
+
+    used(database, world, *others[:2])
+    look()
+    used(database, world, *serials[:2])
+    look()
+    undone(database, *serials[:2])
+    look()
+    undone(database, *others[:2])
+    look()
+    nothing, whole, over = (0, 0, 0), (400, 400, 1200), (1600, 400, 0)
+    assert told == [[nothing, whole], [whole, over], [nothing, whole], [nothing, nothing]]
+
+
+def test_what_is_above_a_cap_falls_to_the_departement_of_those_shares(database):
+    """Another convention of the département signed since has nothing to do with it."""
+    world, serials = open_world(database, cap_esf=600)
+    with database.begin("23") as session:
+        theirs = funds.SignConvention(
+            new_id(), "CD", "AAP", Funder.DEPARTMENT, "CD", date(2020, 1, 1), date(2021, 6, 30)
+        )  # fmt: skip
+        done(funds.sign_convention(session, theirs, by="test", now=NOW))
+    shared(database, {"FSE": 60, "ETAT": 20, "CD": 20}, "2020-02-04", NOW)
+    used(database, world, *serials[:3])
+    sequence(database)
+    assert parts_of(database) == {"CD": 0, "DEP": 1800, "ETAT": 600, "FSE": 600}
+
+
+@pytest.mark.parametrize("cap", [None, 900_000])
+def test_a_day_that_is_no_beginning_of_the_log_has_the_parts_of_its_own_total(
+    database, cap
+):
+    """Uses of two days reach the log one after the other, as phones without a network send them."""
+    world, serials = open_world(database, shares=THIRDS, cap_esf=cap)
+    for early, late in zip(serials[:9], serials[9:18], strict=True):
+        used(database, world, early, day="2020-02-03")
+        used(database, world, late, day="2020-02-04")
+    sequence(database)
+    first_day = parts_of(database, happened_by=date(2020, 2, 3))
+    assert first_day == {"DEP": 3000, "ETAT": 3000, "FSE": 3000}
+
+
+def test_a_cap_that_a_later_day_reached_holds_nothing_back_before(database):
+    world, serials = open_world(database, cap_esf=1200)
+    used(database, world, *serials[:2], day="2020-02-04")
+    used(database, world, *serials[2:4], day="2020-02-03")
+    sequence(database)
+    first_day = parts_of(database, happened_by=date(2020, 2, 3))
+    assert first_day == {"DEP": 400, "ETAT": 400, "FSE": 1200}
+    assert parts_of(database) == {"DEP": 2000, "ETAT": 800, "FSE": 1200}
 
 
 def test_an_extension_signed_by_the_state_alone_leaves_0_2_and_8(database):
@@ -299,7 +346,7 @@ def projected(database, code: str) -> dict[str, list[tuple[object, ...]]]:
     with database.begin(code, read_only=True) as session:
         return {
             t.name: [tuple(row) for row in session.execute(select(t).order_by(*t.primary_key))]
-            for t in (segment, attribution, capped_attribution, capped_use)
+            for t in (segment, attribution)
         }  # fmt: skip
 
 
@@ -334,7 +381,7 @@ def test_a_step_that_fails_leaves_no_cents_attributed(database):
 
     with pytest.raises(PowerCut), database.begin("23", "sequencer") as session:
         sequencer.step(session, at=NOW.at, project=[project, cut])
-    assert parts_of(database) == {}
+    assert set(parts_of(database).values()) == {0}
 
     sequence(database)
 

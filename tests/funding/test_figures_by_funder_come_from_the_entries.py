@@ -179,15 +179,6 @@ SPOILED: dict[str, tuple[list[str], set[str], str | None]] = {
         ["DELETE FROM convention_window WHERE version = 2"], {TABLES}, None,
     ),
     "a cap": (["UPDATE convention SET cap_cents = 150000"], {TABLES}, "convention"),
-    "what is used under a cap": (
-        ["UPDATE capped_use SET capped_cents = capped_cents - 100"], {USES}, "DEP",
-    ),
-    "a move under a cap": (
-        ["UPDATE capped_attribution SET uncapped_after = uncapped_after + 100"], {USES}, "DEP",
-    ),
-    "a move under a cap that no use made": (
-        ["INSERT INTO capped_attribution SELECT idx, 'ETAT', 0, 0 FROM capped_attribution"], {USES}, None,
-    ),
     "the last day of presentation": (
         ["UPDATE calendar SET present_by = '2021-02-20'"], {TABLES}, None,
     ),
