@@ -55,6 +55,7 @@ accreditation = table(
             "accreditation.valid_until",
         ],
         name="fk_accreditation_previous",
+        onupdate="CASCADE",
     ),
     CheckConstraint(
         "(number = 0 AND previous IS NULL AND previous_until IS NULL)"

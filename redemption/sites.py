@@ -239,7 +239,8 @@ def accredit(session: Session, request: Accredit, *, by: str, now: Moment) -> An
         in_order(request.valid_from, request.valid_until)
         if siret is None:
             raise CandidateSite(request.site)
-        last = _last(session, number, request.programme)
+        before = _accreditations(session, number, request.programme)
+        last = before[-1] if before else None
         if last is not None and last.valid_until >= request.valid_from:
             raise AlreadyAccredited(request.site, last.valid_until.isoformat())
         facts = {
@@ -270,8 +271,9 @@ def accredit(session: Session, request: Accredit, *, by: str, now: Moment) -> An
 def end_accreditation(
     session: Session, request: EndAccreditation, *, by: str, now: Moment
 ) -> Answer:
-    """Close the accreditation that holds, after its last day; workshops until then still count.
+    """Close the accreditation that holds then, after its last day; workshops until then still count.
 
+    One that follows it stands after a suspension, and ends with a site that withdraws or closes.
     Refused with `not_found`, `site_not_accredited`.
     """
     act = Act(request.id, "end_accreditation", by, now)
@@ -279,42 +281,50 @@ def end_accreditation(
     def done() -> None:
         gates.alone(session)
         number, *_ = site_row(session, request.site)
-        last = _last(session, number, request.programme)
-        holds = last is not None and (
-            (last.valid_from - request.last_day).days <= 1
-            and request.last_day <= last.valid_until
-        )
-        if last is None or not holds:
+        rows = _accreditations(session, number, request.programme)
+        holding = [
+            row.number
+            for row in rows
+            if (row.valid_from - request.last_day).days <= 1
+            and request.last_day <= row.valid_until
+        ]
+        if not holding:
             raise NotAccredited(request.site)
+        first, newest = holding[-1], rows[-1].number
+        ended = [first] if request.reason == "suspended" else [*range(first, newest + 1)]
         facts = {
             "last_day": request.last_day.isoformat(),
             "programme": request.programme,
             "reason": request.reason,
             "site": number,
+            # Which of its accreditations, counted from 0; the newest where nothing is said.
+            **({} if ended == [newest] else {"ended": ended}),
         }
         must_record(session, [act.entry("accreditation_ended", facts)])
-        session.execute(
-            update(accreditation)
-            .where(
-                accreditation.c.site == number,
-                accreditation.c.programme == request.programme,
-                accreditation.c.number == last.number,
+        for each in ended:  # the day is handed on to the row that follows
+            session.execute(
+                update(accreditation)
+                .where(
+                    accreditation.c.site == number,
+                    accreditation.c.programme == request.programme,
+                    accreditation.c.number == each,
+                )
+                .values(valid_until=request.last_day, ended_for=request.reason)
             )
-            .values(valid_until=request.last_day, ended_for=request.reason)
-        )
 
     return perform(session, act, request, done)
 
 
-def _last(session: Session, number: int, code: str) -> "Row[int, date, date] | None":
+def _accreditations(
+    session: Session, number: int, code: str
+) -> "Sequence[Row[int, date, date]]":
     return session.execute(
         select(
             accreditation.c.number, accreditation.c.valid_from, accreditation.c.valid_until
         )
         .where(accreditation.c.site == number, accreditation.c.programme == code)
-        .order_by(accreditation.c.number.desc())
-        .limit(1)
-    ).one_or_none()
+        .order_by(accreditation.c.number)
+    ).all()
 
 
 def open_site_accounts(session: Session, code: str) -> None:

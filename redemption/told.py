@@ -68,8 +68,11 @@ class PlacesTold(Told):
 
     def _accreditation_ended(self, f: Row, _by: Row, _day: str) -> None:
         of = (f["site"], f["programme"])
-        row = self.rows["accreditation"][*of, self._versions["accredited", *of] - 1]
-        row |= {"valid_until": f["last_day"], "ended_for": f["reason"]}
+        rows = self.rows["accreditation"]
+        for number in f.get("ended", [self._versions["accredited", *of] - 1]):
+            rows[*of, number] |= {"valid_until": f["last_day"], "ended_for": f["reason"]}
+            if (following := rows.get((*of, number + 1))) is not None:
+                following["previous_until"] = f["last_day"]
 
     def _workshop_opened(self, f: Row, by: Row, day: str) -> None:
         told = {name: f[name] for name in ("site", "kind", "service")}

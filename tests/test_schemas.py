@@ -119,7 +119,9 @@ def listed_grants() -> dict[str, dict[str, str]]:
         spec = importlib.util.spec_from_file_location(path.stem, path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        listed |= module.GRANTS
+        listed |= getattr(module, "GRANTS", {})
+        for table in getattr(module, "DROPPED", []):
+            del listed[table]
     return listed
 
 

@@ -5,7 +5,9 @@ from alembic import op
 revision = "0017"
 down_revision = "0016"
 
+DROPPED = ["capped_attribution", "capped_use"]
+
 
 def upgrade() -> None:
-    op.drop_table("capped_attribution")
-    op.drop_table("capped_use")
+    for table in DROPPED:
+        op.drop_table(table)

@@ -1359,8 +1359,10 @@ class Replay:
 
     def _on_accreditation_ended(self, e: Facts, f: Facts) -> None:
         key = ("accredited", f["site"], f["programme"])
-        *rows, last = self._in_force(key)
-        self._set(key, (*rows, (last[0], f["last_day"])))
+        rows = list(self._in_force(key))
+        for place in f.get("ended", [len(rows) - 1]):
+            rows[place] = (rows[place][0], f["last_day"])
+        self._set(key, tuple(rows))
 
     def _on_workshop_opened(self, e: Facts, f: Facts) -> None:
         known(("site", f["site"]), self._dated)

@@ -10,7 +10,7 @@ from tests.app.coffre.world import contents, packed, sealed, verified
 
 SMALL = (
     "LISEZMOI.txt", "checkpoint.txt", "figures/balances.json", "figures/claims.json", "figures/splits.json",
-    "keys.txt", "manifest.json", "manifest.sha256", "policy.txt", "tile/0/000.p/121", "verify.py",
+    "keys.txt", "manifest.json", "manifest.sha256", "policy.txt", "tile/0/000.p/124", "verify.py",
     *(f"reference/{name}.jsonl" for name in (
         "accreditations", "calls", "conventions", "keys", "orders", "prescribers", "programmes", "serials", "sites", "tranches",
     )),
@@ -85,7 +85,7 @@ def test_the_entry_that_is_named_says_what_it_is(coffres, tmp_path):
 
 def test_a_byte_of_a_tile_that_the_manifest_agrees_with(coffres, tmp_path):
     files = coffres.files()
-    name = "tile/0/000.p/121"
+    name = "tile/0/000.p/124"
     told = verified(
         packed(tmp_path / "coffre.zip", sealed(files | {name: flipped(files[name], 33)}))
     )

@@ -33,7 +33,7 @@ def test_a_coffre_is_written_once_there_is_a_checkpoint(database, folder):
 
     told = typed("coffre", "export", "--out", target, "--data-dir", folder)
     assert (told.code, told.err) == (0, "")
-    assert f"Coffre écrit : {target}, 107 écritures sur 107" in told.out
+    assert f"Coffre écrit : {target}, 110 écritures sur 110" in told.out
     assert alone(target).code == 0
 
     told = typed("coffre", "export", "--out", target, "--data-dir", folder)

@@ -52,7 +52,13 @@ from ledger.witness_policies import SetPolicy, set_policy
 from redemption.blocking import BlockCarnet, BlockStock, block_carnet, block_stock
 from redemption.lapsing import Lapse, lapse
 from redemption.replacing import ReplaceHandOut, replace_hand_out
-from redemption.sites import open_tranche
+from redemption.sites import (
+    Accredit,
+    EndAccreditation,
+    accredit,
+    end_accreditation,
+    open_tranche,
+)
 from redemption.undoing import Undo, undo
 from redemption.voiding import VoidMisprints, void_misprints
 from tests.builders import (
@@ -203,7 +209,18 @@ def live(database: Database) -> World:
         wanted = PlaceOrder(new_id(), "T2", 2)
         done(place_order(session, wanted, signer=world.signer, by="test", now=late))
         done(cancel_order(session, CancelOrder(new_id(), 8), by="test", now=late))
+        _withdraw(session, late)
     return world
+
+
+def _withdraw(session: Session, now: Moment) -> None:
+    """A site is suspended, accredited again for the year after, then leaves before that."""
+    pause = EndAccreditation(new_id(), "lieu-2", "tela", date(2020, 12, 31))
+    done(end_accreditation(session, pause, by="test", now=now))
+    again = Accredit(new_id(), "lieu-2", "tela", date(2021, 1, 1))
+    done(accredit(session, again, by="test", now=now))
+    leaves = EndAccreditation(new_id(), "lieu-2", "tela", date(2020, 11, 30), "withdrawn")
+    done(end_accreditation(session, leaves, by="test", now=now))
 
 
 def _travel(session: Session) -> None:
