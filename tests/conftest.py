@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -24,7 +25,11 @@ REUNION = Departement("974", "La Réunion", "Indian/Reunion", "PASS.DEPARTEMENT9
 PARIS = ZoneInfo("Europe/Paris")
 
 settings.register_profile(
-    "short", max_examples=25, deadline=None, suppress_health_check=list(HealthCheck)
+    "short",
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,  # what is drawn anew each time is the long version's
 )
 settings.register_profile(
     "long", max_examples=400, deadline=None, suppress_health_check=list(HealthCheck)
@@ -145,3 +150,11 @@ def session(database: Database) -> Iterator[Session]:
     """One transaction in the Creuse, on each engine."""
     with database.begin("23") as session:
         yield session
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Have programs hear SIGINT: whoever ignores it, as a shell's background does, hands that on to them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

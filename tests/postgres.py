@@ -98,7 +98,7 @@ def cluster(*, durable: bool = False) -> Iterator[str]:
             home / "log",
             "-w",
             "-t",
-            "30",
+            "120",
             "start",
         )
         yield f"postgresql+psycopg://postgres@/{{database}}?host={home}"

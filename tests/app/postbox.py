@@ -98,7 +98,12 @@ class Postbox:
                 "auth_require_tls": bool(starttls),
             }
         controller = Controller(
-            self, hostname="127.0.0.1", port=self.port, ssl_context=tls, **asked
+            self,
+            hostname="127.0.0.1",
+            port=self.port,
+            ssl_context=tls,
+            ready_timeout=60,
+            **asked,
         )
         controller.start()
         try:

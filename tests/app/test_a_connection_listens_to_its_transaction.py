@@ -56,13 +56,13 @@ def test_what_does_not_fit_a_socket_is_sent_and_read_in_pieces(lived):
 
 def test_others_run_while_it_waits(lived):
     async def story(connection: Counting) -> None:
-        slow = asyncio.ensure_future(connection.execute("SELECT pg_sleep(0.3)"))
+        slow = asyncio.ensure_future(connection.execute("SELECT pg_sleep(1)"))
         turns = 0
         while not slow.done():
             await asyncio.sleep(0.01)
             turns += 1
         await slow
-        assert turns > 10
+        assert turns > 2
 
     lived(story)
 

@@ -295,7 +295,7 @@ def test_the_lapses_of_a_night_and_a_queue_of_scans_never_wait_for_each_other_in
         )
         running.start()
         # Orders 1 to 9 lapse meanwhile, in stock and in hand, and the stock of the tenth waits.
-        for _ in range(300):
+        for _ in range(3_000):
             if acts(instance) == 18:
                 break
             threading.Event().wait(0.01)
@@ -340,7 +340,7 @@ def test_jobs_run_at_once_and_stop_when_told(instance, clock):
     running.start()
     try:
         deadline = threading.Event()
-        for _ in range(200):
+        for _ in range(3_000):
             if acts(instance) == 2 and runs(instance, "974") == [AFTER]:
                 break
             deadline.wait(0.02)

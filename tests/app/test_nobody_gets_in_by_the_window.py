@@ -394,7 +394,7 @@ def _at_once(count: int, act: Callable[[], Any]) -> list[Any]:
     ready = threading.Barrier(count)
 
     def one(_n: int) -> Any:
-        ready.wait(timeout=10)
+        ready.wait(timeout=60)
         return act()
 
     with ThreadPoolExecutor(count) as threads:

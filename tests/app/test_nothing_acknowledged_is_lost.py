@@ -267,7 +267,7 @@ def killed_and_asked_again(place: Place, rounds: int, kill_after: int) -> None:
         assert phones.accepted == place.recorded()
         if place.on_sqlite:
             server.terminate()
-            assert server.wait(10) == 0
+            assert server.wait(60) == 0
         whole(place, phones)
 
 
@@ -286,13 +286,13 @@ def test_a_server_that_is_stopped_answers_first_and_loses_nothing(place):
         with phones.scanning():
             phones.wait_for(150)
             server.terminate()
-            assert server.wait(10) == 0
+            assert server.wait(60) == 0
         assert {answer.status_code for answer in phones.refused} <= {503}
         assert {answer.json()["code"] for answer in phones.refused} <= {"stopping"}
         whole(place, phones)
         if not place.on_sqlite:
             sequencer.terminate()
-            assert sequencer.wait(10) == 0
+            assert sequencer.wait(60) == 0
     assert phones.accepted <= place.recorded()
     assert b"Traceback" not in (place.folder / "printed").read_bytes()
 

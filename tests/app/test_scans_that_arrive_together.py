@@ -311,8 +311,7 @@ def test_many_nudges_at_once_are_few_steps():
 def test_what_one_step_leaves_is_stepped_without_being_asked():
     async def story(hand: AHand, counter: Gatherer) -> None:
         counter.nudge()
-        await until(lambda: hand.steps == 3)
-        assert hand.waiting == 0
+        await until(lambda: hand.steps == 3 and hand.waiting == 0)
 
     run(story, waiting=2 * FULL_STEP + 1, most=FULL_STEP)
 

@@ -8,7 +8,6 @@ import sqlite3
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -74,14 +73,6 @@ def test_a_second_run_builds_nothing_and_tells_the_same(made):
     assert {file.name: file.stat().st_mtime_ns for file in folder.glob("demo.*")} == before
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Have programs hear SIGINT: whoever ignores it, as a shell's background does, hands that on to them."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("interruptible")
 def test_it_is_built_in_an_empty_folder_and_served_until_an_interruption(made, tmp_path):
     folder, printed, port = tmp_path / "again", tmp_path / "printed", free_port()
@@ -101,7 +92,7 @@ def test_it_is_built_in_an_empty_folder_and_served_until_an_interruption(made, t
             paths = re.findall(rf"http://127\.0\.0\.1:{port}(/\S*)", printed.read_text())
             shown = {path: pages.get(path) for path in paths}
             served.send_signal(signal.SIGINT)
-            code = served.wait(timeout=20)
+            code = served.wait(timeout=60)
         finally:
             served.kill()
 

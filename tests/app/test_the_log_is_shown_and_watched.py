@@ -1031,7 +1031,7 @@ def test_the_troubles_of_one_departement_are_not_those_of_another(
     stop = threading.Event()
     loop = threading.Thread(target=publishing_loop.run_until, args=(instance, stop))
     loop.start()
-    for _ in range(250):
+    for _ in range(3_000):
         time.sleep(0.02)
         with instance.database.begin("974", read_only=True) as session:
             if (made := newest(session)) is not None and len(tried) > 0:

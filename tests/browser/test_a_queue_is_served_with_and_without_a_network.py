@@ -69,8 +69,14 @@ def desk(visit) -> BrowserContext:
 
 @pytest.fixture
 def page(desk) -> Page:
+    return served(desk)
+
+
+def served(desk: BrowserContext) -> Page:
+    """The page that hands out, ready: it takes the focus when it is drawn."""
     page = desk.new_page()
     page.goto("/23/remise")
+    expect(page.locator("#carnet")).to_be_focused()
     return page
 
 
@@ -168,7 +174,7 @@ def test_a_server_that_is_silent_is_no_network_and_what_it_did_is_done_once(page
     fill_in(**ANSWERS)(page, site)
     with silent(page) as held:
         page.locator("[name=give]").click()
-        page.locator(".verdict.kept").wait_for(timeout=4_000)
+        page.locator(".verdict.kept").wait_for()
         # It had heard all the same: the answer alone was lost.
         sent = held[0].request
         heard = page.context.request.post(
@@ -298,9 +304,7 @@ def elsewhere(visit) -> BrowserContext:
 
 @pytest.fixture
 def simple(elsewhere) -> Page:
-    page = elsewhere.new_page()
-    page.goto("/23/remise")
-    return page
+    return served(elsewhere)
 
 
 def test_a_carnet_that_was_not_looked_at_is_not_given_where_it_may_need_a_name(
@@ -380,8 +384,8 @@ def test_a_press_counts_though_the_page_has_something_to_say_meanwhile(
     expect(simple.locator("[data-say-cover]")).to_be_visible()
     simple.locator("#carnet").fill(f"23-{carnet:06d}")
     simple.locator("[name=give]").hover()
-    simple.mouse.down()  # the field is left: the carnet is looked at, and there is no network
-    simple.wait_for_timeout(300)
+    with simple.expect_event("requestfailed"):
+        simple.mouse.down()  # the field is left: the carnet is looked at, and there is no network
     simple.mouse.up()
     expect(simple.locator(".verdict.kept")).to_contain_text(f"23-{carnet:06d}")
 

@@ -111,7 +111,10 @@ def test_what_the_policy_refuses_is_heard(visit, site, plant, told):
     assert watch.seen == []
 
     page.evaluate(f"() => {{ {plant} }}")
-    page.wait_for_timeout(200)
+    for _ in range(100):
+        page.wait_for_timeout(100)
+        if watch.seen:
+            break
 
     assert re.search(told, " ".join(watch.seen))
 

@@ -198,6 +198,7 @@ def test_after_a_part_of_the_page_has_changed_focus_is_on_what_went_wrong(visit,
                 .observe(document.body, { childList: true });
         }"""
     )
+    keyboard.go_to(page.locator("#token"))
     keyboard.write("   ")
     keyboard.enter(page.locator("#token"))
 
@@ -219,6 +220,7 @@ def test_a_page_that_hides_where_one_is_is_caught(keyboard, page):
 
 def test_a_page_that_drops_the_focus_is_caught(keyboard, page):
     page.goto("/23/connexion")
+    assert keyboard.is_at(page.locator("#login"))
     page.evaluate("document.activeElement.blur()")
     with pytest.raises(LostFocus):
         keyboard.look()

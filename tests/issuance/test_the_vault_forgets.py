@@ -516,7 +516,7 @@ def test_whoever_is_erased_during_a_rotation_stays_erased(database):
             turning = pool.submit(lambda: list(rotate(instance, "23")))
             time.sleep(0.3)
             assert not turning.done(), "the rotation waits for the erasure"
-        turning.result(timeout=10)
+        turning.result(timeout=60)
     with database.begin("23") as session:
         seen = look(session, *persons, sealer=Sealer([NEWER]))
         assert sorted(seen) == sorted({*persons} - {persons[1]})

@@ -24,7 +24,7 @@ def somebody_waits(database, request):
     waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
 
     def until() -> None:
-        for _ in range(500):
+        for _ in range(6_000):
             with engine.connect() as connection:
                 if connection.scalar(waiting):
                     return

@@ -496,7 +496,7 @@ def test_of_sixteen_desks_one_replaces_and_the_others_find_nothing_left(opened):
 def test_each_pass_that_is_scanned_while_it_is_replaced_is_one_or_the_other(database):
     with database.begin("23") as session:
         world = a_world(session)
-        serials = an_order(session, world, 30)
+        serials = an_order(session, world, 9)
         hand_out = done(given(session, *serials)).act
         workshop = a_workshop(session)
     verdicts, answers, under_way = [], [], threading.Event()

@@ -16,7 +16,7 @@ from tests.builders import SECRET
 
 
 @pytest.fixture
-def press(database, monkeypatch):
+def press(database, monkeypatch, request):
     """The environment of a command over the database of a test, and what is in it."""
     for name in [n for n in os.environ if n.startswith("PASSNUM_")]:
         monkeypatch.delenv(name)
@@ -33,7 +33,7 @@ def press(database, monkeypatch):
             told[name] = url.render_as_string(hide_password=False)
     for name, value in told.items():
         monkeypatch.setenv(name, value)
-    return told, a_press(database, 3)
+    return told, a_press(database, getattr(request, "param", 3))
 
 
 def test_a_batch_is_printed_told_and_recorded(press, tmp_path):
@@ -152,6 +152,8 @@ def test_each_no_is_a_sentence_and_leaves_no_entry(press, tmp_path, monkeypatch)
     assert typed("order", "prints", 1, "--format", "json").json == []
 
 
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("press", [60], indirect=True, ids=["sixty carnets"])
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
 def test_a_command_that_is_stopped_is_run_again(press, tmp_path, sign):
     """Stop the command once it began to write; whatever it left, the next one ends the batch."""
@@ -164,7 +166,7 @@ def test_a_command_that_is_stopped_is_run_again(press, tmp_path, sign):
         while first.poll() is None and not (lot / ".batch.jsonl").exists():
             time.sleep(0.01)
         first.send_signal(sign)
-        _out, error = first.communicate(timeout=30)
+        _out, error = first.communicate(timeout=60)
     assert b"Traceback" not in error
     assert first.returncode != 0, "it stopped, and did not go on to the end"
     assert not (lot / "manifest.json").exists()
